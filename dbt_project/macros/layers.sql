@@ -1,0 +1,56 @@
+{# Schemas are named as in the design (staging, intermediate, core, kpi, seeds), without a prefix. #}
+{% macro generate_schema_name(custom_schema_name, node) -%}
+  {{ (custom_schema_name or target.schema) | trim }}
+{%- endmacro %}
+
+{# Rows of a dataset that count: accepted export, not set aside (RELIABILITY, "The life of an export"). #}
+{% macro accepted(source_name, dataset) -%}
+  (select r.*, e.business_day, e.version, e.is_backlog, e.is_reconstructed, e.received_at, e.window_since
+     from {{ source('raw', source_name ~ '_' ~ dataset) }} as r
+     join {{ source('ops', 'export') }} as e on e.export_id = r.export_id and e.state = 'accepted'
+    where not exists (select 1 from {{ source('ops', 'set_aside_row') }} as s
+                       where s.export_id = r.export_id and s.source_row = r.source_row))
+{%- endmacro %}
+
+{# Exports whose rows begin or cease to count with this build. #}
+{% macro changed_exports(sources, dataset) -%}
+  (select distinct c.export_id, c.source, c.business_day
+     from {{ source('ops', 'change') }} as c
+    where c.build_id = {{ var('build_id') }} and c.dataset = '{{ dataset }}'
+      and c.source in ({% for s in sources %}'{{ s }}'{% if not loop.last %}, {% endif %}{% endfor %}))
+{%- endmacro %}
+
+{# The canonical words of a domain: join on parse.word() of the delivered word (seed status_words, which an operator edits). #}
+{% macro words(domain, source_name) -%}
+  (select parse.word(word) as word, min(canonical) as canonical
+     from {{ ref('status_words') }} where domain = '{{ domain }}' and source = '{{ source_name }}' group by 1)
+{%- endmacro %}
+
+{% macro beginning() -%} date '0001-01-01' {%- endmacro %}
+{% macro forever() -%} date '9999-12-31' {%- endmacro %}
+{% macro day_var(name) -%} date '{{ var(name) }}' {%- endmacro %}
+
+{# Half up, to a fixed scale; null over a missing or zero denominator (KPI §1.8, RULINGS 15). #}
+{% macro rate(numerator, denominator) -%}
+  cast(round(cast({{ numerator }} as numeric) / nullif({{ denominator }}, 0), 6) as numeric(9, 6))
+{%- endmacro %}
+{% macro multiple(value, base) -%}
+  cast(round(cast({{ value }} as numeric) / nullif({{ base }}, 0), 4) as numeric(14, 4))
+{%- endmacro %}
+
+{# Partitioning and distribution are decided where they are needed; by default nothing happens. #}
+{% macro partitioned_by_month(column) %}{% endmacro %}
+{% macro distributed_by(column) %}{% endmacro %}
+
+{# Does a delivered commune name (and district, where given) say the same as the crosswalk row? Without unit words' spelling,
+   accents, tone placement and i/y (domain rules R1-R3); a name without unit type is compared with the short name. #}
+{% macro same_commune(name, district, commune) -%}
+  translate({{ plain_unit(name) }}, 'y', 'i') in (
+      translate(parse.plain({{ commune }}.gso_name), 'y', 'i'), translate(parse.plain({{ commune }}.name_short), 'y', 'i'))
+  and ({{ district }} is null
+       or parse.plain({{ commune }}.district_name) like '%' || regexp_replace(parse.plain({{ district }}), '^(huyen|thanhpho|tp|h)', ''))
+{%- endmacro %}
+{% macro plain_unit(name) -%}
+  parse.plain(regexp_replace(regexp_replace(regexp_replace(normalize(btrim({{ name }}), nfc),
+      '^X\.\s*', 'Xã ', 'i'), '^P\.\s*', 'Phường ', 'i'), '^(TT\.?|T\.T\.)\s+', 'Thị trấn ', 'i'))
+{%- endmacro %}

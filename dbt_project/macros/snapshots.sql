@@ -1,0 +1,101 @@
+{# Snapshot days that have an accepted export, each with the one before it and the platform's first. #}
+{% macro snapshot_days(dataset, source_names=['postmart', 'voso']) -%}
+  (select d.platform, d.snapshot_day,
+          lag(d.snapshot_day) over (partition by d.platform order by d.snapshot_day) as previous_day,
+          min(d.snapshot_day) over (partition by d.platform) as first_day
+     from (select distinct source as platform, business_day as snapshot_day
+             from {{ source('ops', 'export') }}
+            where state = 'accepted' and dataset = '{{ dataset }}'
+              and source in ('{{ source_names | join("', '") }}')) as d)
+{%- endmacro %}
+
+{# Snapshot days whose difference to the day before has to be found again: they, or the one before them, changed. #}
+{% macro changed_snapshot_days(dataset, source_names=['postmart', 'voso']) -%}
+  (select d.* from {{ snapshot_days(dataset, source_names) }} as d
+    {% if is_incremental() %}
+    where exists (select 1 from {{ changed_exports(source_names, dataset) }} as c
+                   where c.source = d.platform and c.business_day in (d.snapshot_day, d.previous_day))
+    {% endif %})
+{%- endmacro %}
+
+{% macro forget_changed_snapshots(dataset, source_names=['postmart', 'voso']) -%}
+  {% if is_incremental() %}
+  delete from {{ this }} as t
+   where exists (select 1 from {{ changed_exports(source_names, dataset) }} as c
+                  where c.source = t.platform and c.business_day = t.valid_from)
+      or exists (select 1 from {{ changed_snapshot_days(dataset, source_names) }} as d
+                  where d.platform = t.platform and d.snapshot_day = t.valid_from)
+  {% else %} select 1 {% endif %}
+{%- endmacro %}
+
+{# One row for every entity whose state in a snapshot differs from the snapshot before, appeared or vanished.
+   `state` lists the columns whose change makes a new row. History grows with what changes, not with the stock. #}
+{% macro snapshot_changes(observations, dataset, code, columns, source_names=['postmart', 'voso']) -%}
+with scope as (
+    select * from {{ changed_snapshot_days(dataset, source_names) }} as d
+),
+
+observed as (
+    select
+        o.platform, o.{{ code }}, o.snapshot_day, o.export_id, o.source_row,
+        {% for c in columns %}o.{{ c }}, {% endfor %}
+        md5(concat_ws('|', {% for c in columns %}coalesce(cast(o.{{ c }} as text), '~'){% if not loop.last %}, {% endif %}{% endfor %})) as state_hash
+    from {{ observations }} as o
+    where exists (select 1 from scope as s where s.platform = o.platform and o.snapshot_day in (s.snapshot_day, s.previous_day))
+),
+
+changed as (
+    select
+        now.platform, now.{{ code }}, now.snapshot_day as valid_from, now.export_id, now.source_row, true as is_present,
+        {% for c in columns %}now.{{ c }}{% if not loop.last %}, {% endif %}{% endfor %}
+    from scope as s
+    join observed as now on now.platform = s.platform and now.snapshot_day = s.snapshot_day
+    left join observed as before
+        on before.platform = s.platform and before.snapshot_day = s.previous_day and before.{{ code }} = now.{{ code }}
+    where before.state_hash is distinct from now.state_hash
+),
+
+vanished as (
+    select
+        before.platform, before.{{ code }}, s.snapshot_day as valid_from, before.export_id, before.source_row, false as is_present,
+        {% for c in columns %}before.{{ c }}{% if not loop.last %}, {% endif %}{% endfor %}
+    from scope as s
+    join observed as before on before.platform = s.platform and before.snapshot_day = s.previous_day
+    left join observed as now
+        on now.platform = s.platform and now.snapshot_day = s.snapshot_day and now.{{ code }} = before.{{ code }}
+    where now.{{ code }} is null
+)
+
+select * from changed
+union all
+select * from vanished
+{%- endmacro %}
+
+{# Entities whose states are built again: those that changed on or after stock_from; all of them after a new household list. #}
+{% macro forget_states(changes, code) -%}
+  {% if is_incremental() %}
+  delete from {{ this }} as t
+   {% if not var('rematch', false) %}
+   where exists (select 1 from {{ changes }} as c
+                  where c.platform = t.platform and c.{{ code }} = t.{{ code }} and c.valid_from >= {{ day_var('stock_from') }})
+      or exists (select 1 from {{ this }} as s
+                  where s.platform = t.platform and s.{{ code }} = t.{{ code }} and s.valid_from >= {{ day_var('stock_from') }})
+   {% endif %}
+  {% else %} select 1 {% endif %}
+{%- endmacro %}
+
+{# Products built again: Postmart's that changed on or after stock_from, Vỏ Sò's that a changed export speaks of. #}
+{% macro forget_products(changes) -%}
+  {% if is_incremental() %}
+  delete from {{ this }} as t
+   where (t.platform = 'postmart'
+          and (exists (select 1 from {{ changes }} as c
+                        where c.platform = t.platform and c.product_code = t.product_code and c.valid_from >= {{ day_var('stock_from') }})
+               or exists (select 1 from {{ this }} as s
+                           where s.platform = t.platform and s.product_code = t.product_code and s.valid_from >= {{ day_var('stock_from') }})))
+      or (t.platform = 'voso'
+          and exists (select 1 from {{ source('raw', 'voso_products') }} as r
+                        join {{ changed_exports(['voso'], 'products') }} as c on c.export_id = r.export_id
+                       where r.product_id = t.product_code))
+  {% else %} select 1 {% endif %}
+{%- endmacro %}

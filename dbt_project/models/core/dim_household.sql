@@ -1,0 +1,16 @@
+{# Households of the registers over time; a surrogate key instead of the household's own code, no personal data. #}
+{{ config(materialized='view') }}
+
+select
+    md5(h.household_code || '|' || h.commune_code || '|' || cast(h.valid_from as text)) as household_version_key,
+    md5('household|' || h.household_code) as household_key,
+    h.commune_code,
+    h.hamlet,
+    h.as_of,
+    h.valid_from,
+    h.valid_to,
+    h.phone_key is not null as has_phone,
+    h.citizen_id_key is not null as has_citizen_id,
+    h.export_id,
+    h.source_row
+from {{ ref('int_households__in_force') }} as h

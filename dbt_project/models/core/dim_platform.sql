@@ -1,0 +1,1 @@
+select platform, name_vi, name_en, operator_vi from {{ ref('platform') }}

@@ -1,0 +1,1 @@
+select wallet, platform, wallet_name_vi from {{ ref('platform') }}

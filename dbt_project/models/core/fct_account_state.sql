@@ -1,0 +1,22 @@
+{# The change rows from which an account's state on any day follows. #}
+{{ config(materialized='view') }}
+
+select
+    md5(a.platform || '|' || a.account_ref || '|' || cast(a.valid_from as text)) as account_version_key,
+    p.wallet,
+    a.platform,
+    md5(a.platform || '|' || a.account_ref) as account_key,
+    a.account_status,
+    a.kyc_level,
+    a.is_counting,
+    a.commune_code,
+    case when a.household_code is not null then md5('household|' || a.household_code) end as household_key,
+    a.matched_by,
+    a.identified_day,
+    a.is_rebuilt,
+    a.valid_from,
+    a.valid_to,
+    a.export_id,
+    a.source_row
+from {{ ref('int_accounts__matched') }} as a
+join {{ ref('platform') }} as p on p.platform = a.platform

@@ -1,0 +1,11 @@
+{# Lead households in force, by their commune's newest list. #}
+select
+    md5(cast(l.export_id as text) || '|' || cast(l.source_row as text)) as lead_household_key,
+    l.commune_code,
+    md5('household|' || l.household_code) as household_key,
+    l.valid_from,
+    l.valid_to,
+    l.as_of,
+    l.export_id,
+    l.source_row
+from {{ ref('int_leads__in_force') }} as l

@@ -1,0 +1,58 @@
+{# Keys that fit exactly one household, and when: rung phone, citizen or name (commune|hamlet|name). A key that fits two fits none. #}
+{{ config(indexes=[{'columns': ['rung', 'match_key']}]) }}
+
+with key as (
+    select 'phone' as rung, phone_key as match_key, household_code, commune_code, as_of, valid_from, valid_to
+    from {{ ref('int_households__in_force') }} where phone_key is not null
+    union all
+    select 'citizen', citizen_id_key, household_code, commune_code, as_of, valid_from, valid_to
+    from {{ ref('int_households__in_force') }} where citizen_id_key is not null
+    union all
+    select 'name', commune_code || '|' || hamlet || '|' || head_name_key, household_code, commune_code, as_of, valid_from, valid_to
+    from {{ ref('int_households__in_force') }} where hamlet is not null and head_name_key is not null
+),
+
+counted as (
+    select k.*, count(*) over (partition by rung, match_key) as uses
+    from key as k
+),
+
+edge as (
+    select rung, match_key, valid_from as edge_day from counted where uses > 1
+    union
+    select rung, match_key, valid_to from counted where uses > 1
+),
+
+segment as (
+    select
+        rung,
+        match_key,
+        edge_day as valid_from,
+        lead(edge_day) over (partition by rung, match_key order by edge_day) as valid_to
+    from edge
+),
+
+shared as (
+    select
+        s.rung,
+        s.match_key,
+        s.valid_from,
+        s.valid_to,
+        min(c.household_code) as household_code,
+        max(c.household_code) as other_household_code,
+        -- a household on two lists at once lives where the newer list says
+        (array_agg(c.commune_code order by c.as_of desc, c.commune_code))[1] as commune_code
+    from segment as s
+    join counted as c
+        on c.rung = s.rung and c.match_key = s.match_key and c.valid_from <= s.valid_from and s.valid_from < c.valid_to
+    where s.valid_to is not null
+    group by s.rung, s.match_key, s.valid_from, s.valid_to
+)
+
+select rung, match_key, household_code, commune_code, valid_from, valid_to
+from counted
+where uses = 1
+union all
+select rung, match_key, household_code, commune_code, valid_from, valid_to
+from shared
+where household_code = other_household_code

@@ -1,0 +1,52 @@
+{# Lead households by the project's own rule (seed lead_rule, versioned by date; KPI §1.9, RULINGS 13): orders and gross revenue by
+   first delivery, refunds by completion, over all stores of the household, in the window that ends with the day. #}
+{{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ forget_lead_days() }}",
+          indexes=[{'columns': ['commune_code', 'date']}]) }}
+
+with bounds as (
+    select
+        greatest({{ lead_from() }}, {{ day_var('kpi_from') }}) as first_day,
+        {{ day_var('business_date') }} as last_day
+),
+
+effect as (
+    select
+        e.commune_code, e.household_code, e.date,
+        sum(e.orders_delivered) as orders,
+        sum(e.revenue_gross_vnd - e.refunds_vnd) as net
+    from {{ ref('int_effects') }} as e
+    cross join bounds as b
+    where e.household_code is not null
+        and e.date > b.first_day - (select max(window_days) from {{ ref('lead_rule') }})
+        and e.date <= b.last_day
+    group by e.commune_code, e.household_code, e.date
+),
+
+window_event as (
+    select r.valid_from as rule_from, r.valid_to as rule_to, r.min_orders, r.min_revenue_net_vnd,
+        e.commune_code, e.household_code, x.date, x.orders, x.net
+    from effect as e
+    cross join {{ ref('lead_rule') }} as r
+    cross join lateral (values (e.date, e.orders, e.net), (e.date + r.window_days, -e.orders, -e.net)) as x (date, orders, net)
+),
+
+running as (
+    select
+        w.rule_from, w.rule_to, w.min_orders, w.min_revenue_net_vnd, w.commune_code, w.household_code, w.date as valid_from,
+        coalesce(lead(w.date) over (partition by w.rule_from, w.commune_code, w.household_code order by w.date), {{ forever() }}) as valid_to,
+        sum(w.orders) over (partition by w.rule_from, w.commune_code, w.household_code order by w.date) as orders,
+        sum(w.net) over (partition by w.rule_from, w.commune_code, w.household_code order by w.date) as net
+    from (
+        select rule_from, rule_to, min_orders, min_revenue_net_vnd, commune_code, household_code, date, sum(orders) as orders, sum(net) as net
+        from window_event
+        group by rule_from, rule_to, min_orders, min_revenue_net_vnd, commune_code, household_code, date
+    ) as w
+)
+
+select d.date_day as date, r.commune_code, cast(count(*) as bigint) as lead_households_calc
+from running as r
+cross join bounds as b
+join {{ ref('int_days') }} as d
+    on d.date_day >= greatest(r.valid_from, r.rule_from, b.first_day) and d.date_day < least(r.valid_to, r.rule_to)
+where r.orders >= r.min_orders or r.net >= r.min_revenue_net_vnd
+group by d.date_day, r.commune_code

@@ -1,0 +1,20 @@
+{# R4, lead households: of each commune and as-of date the file that came last. #}
+with ranked as (
+    select
+        a.*,
+        dense_rank() over (partition by a.commune_code, a.as_of order by a.received_at desc, a.export_id desc) as recency
+    from {{ accepted('registers', 'leads') }} as a
+)
+
+select
+    r.commune_code,
+    cast(r.as_of as date) as as_of,
+    r.export_id,
+    r.source_row,
+    btrim(r.household_code) as household_code,
+    parse.hamlet(r.hamlet_raw) as hamlet,
+    r.main_goods,
+    parse.local_date(r.recognised_on) as recognised_on,
+    parse.local_date(r.withdrawn_on) as withdrawn_on
+from ranked as r
+where r.recency = 1

@@ -1,0 +1,33 @@
+{# B3, one row per order state that a pull showed; lines stay one JSON text until they are needed. #}
+select
+    'voso' as platform,
+    d.order_id,
+    d.order_number as order_code,
+    d.export_id,
+    d.source_row,
+    d.business_day,
+    d.version,
+    d.store_id as store_code,
+    d.order_number = '123456789101112' as is_test,
+    d.status as status_raw,
+    coalesce(s.canonical, 'UNKNOWN') as status,
+    cast(parse.integer(d.order_status) as integer) as carrier_code,
+    parse.local_time(d.order_statusdate) as carrier_at,
+    coalesce(parse.boolean(d.is_returning), false) as is_returning,
+    parse.epoch_ms(d.created_at) as created_at,
+    parse.epoch_ms(d.updated_at) as updated_at,
+    parse.epoch_ms(d.confirmed_at) as confirmed_at,
+    parse.epoch_ms(d.shipped_at) as shipped_at,
+    parse.epoch_ms(d.delivered_at) as delivered_at,
+    parse.epoch_ms(d.cancelled_at) as cancelled_at,
+    parse.epoch_ms(d.returned_at) as returned_at,
+    d.receiver_province,
+    cast(parse.integer(d.goods_amount) as bigint) as goods_gross_vnd,
+    cast(parse.integer(d.seller_discount) as bigint) as seller_discount_vnd,
+    cast(parse.integer(d.platform_discount) as bigint) as platform_discount_vnd,
+    cast(parse.integer(d.ship_fee) as bigint) as shipping_fee_vnd,
+    cast(parse.integer(d.total_amount) as bigint) as order_total_vnd,
+    d.payment_method,
+    d.lines
+from {{ accepted('voso', 'orders') }} as d
+left join {{ words('order_status', 'voso') }} as s on s.word = parse.word(d.status)

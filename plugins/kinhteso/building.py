@@ -1,0 +1,267 @@
+"""Build the star and the KPIs with dbt: everything that this build's changes can move, and nothing else.
+
+A build claims what became or ceased to be accepted since the last release (``ops.change``), tells dbt from which day stock figures may
+have moved, and runs ``dbt build`` once, models and data tests together. Nothing of it is visible to BI before `publishing` copies it in
+one transaction. A build that fails leaves its claims; the next one takes them again, and every model gives the same rows again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+BEGINNING = date(1, 1, 1)
+#: Bases are the figures at the end of the day before the first kick-off (KPI §1.7), so the tables begin there at the latest.
+KPI_FROM_AT_LATEST = date(2021, 7, 19)
+
+#: One build at a time per warehouse; a second one waits for the first.
+BUILD_LOCK = 0x6B_74_73_01
+
+
+class BuildFailed(Exception):
+    """dbt could not build the warehouse or one of its data tests failed; the last release stands."""
+
+
+@dataclass(frozen=True)
+class BuildScope:
+    """What a build works on. Days are business days; figures before ``stock_from`` are left as they are, but for touched orders."""
+
+    build_id: int
+    business_date: date
+    kpi_from: date
+    stock_from: date
+    rematch: bool
+    full_refresh: bool
+    digest: str
+
+
+def project_dir() -> Path:
+    """Folder of the dbt project: KINHTESO_DBT_PROJECT, else beside the plugins folder."""
+    return Path(os.environ.get("KINHTESO_DBT_PROJECT") or Path(__file__).resolve().parents[2] / "dbt_project")
+
+
+def project_digest(folder: Path, first_day: date) -> str:
+    """Digest of all that decides what the same rows are turned into: models, macros, seeds, first day."""
+    digest = hashlib.sha256(first_day.isoformat().encode())
+    for path in sorted(folder.rglob("*")):
+        parts = path.relative_to(folder).parts
+        if path.suffix in {".sql", ".csv"} and parts[0] in {"models", "macros", "seeds"}:
+            digest.update(str(path.relative_to(folder)).encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+_STOCK_FROM = """
+with change as (
+    select distinct c.source, c.dataset, c.business_day, c.export_id from ops.change c where c.build_id = %(build)s
+), first_day as (
+    select source, dataset, min(business_day) as first_day from ops.export where state = 'accepted' group by source, dataset
+)
+select min(case
+    when c.source = 'registers' and c.dataset <> 'enterprises' then date '0001-01-01'
+    when c.dataset in ('stores', 'accounts') or (c.source = 'postmart' and c.dataset = 'products')
+        then case when f.first_day is null or c.business_day <= f.first_day then date '0001-01-01' else c.business_day end
+    when c.source = 'voso' and c.dataset = 'products'
+        then case when e.is_backlog then date '0001-01-01'
+             else least(c.business_day, parse.business_day(e.window_since)) end
+end)
+from change c
+join ops.export e on e.export_id = c.export_id
+left join first_day f on f.source = c.source and f.dataset = c.dataset
+"""
+
+# A register moves the days from its as-of date on, unless it is the first of its kind for a commune: then it reaches back (RULINGS 12).
+# The newest list of lead households governs all days.
+_REGISTER_FROM = """
+with change as (
+    select distinct c.business_day, c.export_id from ops.change c
+    where c.build_id = %(build)s and c.source = 'registers' and c.dataset = %(dataset)s
+), told as (
+    select distinct r.commune_code, c.business_day from change c join {table} r on r.export_id = c.export_id
+)
+select min(case when exists (
+        select 1 from ops.export e join {table} r on r.export_id = e.export_id
+        where e.state = 'accepted' and e.source = 'registers' and e.dataset = %(dataset)s
+          and e.business_day < t.business_day and r.commune_code = t.commune_code)
+    then t.business_day else date '0001-01-01' end)
+from told t
+"""
+
+_EARLIEST_ORDER = """
+select least(
+    (select min(parse.local_date(r.created_at)) from raw.postmart_orders r
+     join ops.change c on c.export_id = r.export_id and c.build_id = %(build)s
+     where not exists (select 1 from ops.set_aside_row s where s.export_id = r.export_id and s.source_row = r.source_row)),
+    (select min(parse.business_day(parse.epoch_ms(r.created_at))) from raw.voso_orders r
+     join ops.change c on c.export_id = r.export_id and c.build_id = %(build)s
+     where not exists (select 1 from ops.set_aside_row s where s.export_id = r.export_id and s.source_row = r.source_row)))
+"""
+
+
+def _scalar(conn: psycopg.Connection[Any], query: str, params: dict[str, Any] | None = None) -> Any:
+    row = conn.execute(query, params or {}).fetchone()  # type: ignore[call-overload]
+    return row[0] if row else None
+
+
+def claim(conn: psycopg.Connection[Any], first_day: date, digest: str, *, full_refresh: bool = False) -> BuildScope | None:
+    """Claim what no release holds yet, and find how far back it reaches. None when nothing was ever accepted or expected.
+
+    The scope's days: stock figures (stores, accounts, products, registers) are told anew from ``stock_from`` to ``business_date``.
+    """
+    business_date = _scalar(conn, "select max(business_day) from ops.export where source in ('postmart', 'voso')")
+    if business_date is None:
+        return None
+    build_id = _scalar(conn, "select nextval('ops.build_seq')")
+    conn.execute("update ops.change set build_id = %s where release_id is null", (build_id,))
+    last = conn.execute(
+        "select project_digest, kpi_from, business_date from ops.build where state = 'published' order by build_id desc limit 1"
+    ).fetchone()
+    earliest = _scalar(conn, _EARLIEST_ORDER, {"build": build_id})
+    kpi_from = min(d for d in (KPI_FROM_AT_LATEST, earliest, last[1] if last else None) if d is not None)
+    refresh = full_refresh or last is None or last[0] != digest or kpi_from < last[1]
+    days = [BEGINNING] if refresh or last is None else [last[2] + timedelta(days=1)]
+    days.append(_scalar(conn, _STOCK_FROM.replace("c.source = 'registers' and c.dataset <> 'enterprises'", "false"), {"build": build_id}))
+    changed = {r[0] for r in conn.execute("select distinct dataset from ops.change where build_id = %s and source = 'registers'", (build_id,))}
+    for dataset in changed & {"hamlets", "households", "teams", "targets"}:
+        query = _REGISTER_FROM.format(table=f"raw.registers_{dataset}")
+        days.append(_scalar(conn, query, {"build": build_id, "dataset": dataset}))
+    if "leads" in changed:
+        days.append(BEGINNING)
+    scope = BuildScope(
+        build_id=build_id,
+        business_date=max(business_date, first_day),
+        kpi_from=kpi_from,
+        stock_from=min(d for d in days if d is not None),
+        rematch="households" in changed,
+        full_refresh=refresh,
+        digest=digest,
+    )
+    if refresh:
+        conn.execute("truncate ops.build_order, ops.build_refund, ops.build_cell")
+    conn.execute(
+        "insert into ops.build (build_id, business_date, kpi_from, stock_from, is_full_refresh, project_digest) values (%s, %s, %s, %s, %s, %s)",
+        (build_id, scope.business_date, scope.kpi_from, scope.stock_from, refresh, digest),
+    )
+    return scope
+
+
+def dbt_environment(dsn: str) -> dict[str, str]:
+    """Variables for dbt_project/profiles.yml; the password under the prefix that dbt keeps out of logs."""
+    info = conninfo_to_dict(dsn)
+    return {
+        "KINHTESO_DBT_HOST": str(info.get("host") or "127.0.0.1"),
+        "KINHTESO_DBT_PORT": str(info.get("port") or 5432),
+        "KINHTESO_DBT_USER": str(info.get("user") or ""),
+        "DBT_ENV_SECRET_WAREHOUSE_PASSWORD": str(info.get("password") or ""),
+        "KINHTESO_DBT_DATABASE": str(info.get("dbname") or "kinhteso"),
+        "DO_NOT_TRACK": "1",
+    }
+
+
+def run_dbt(dsn: str, arguments: list[str], variables: dict[str, Any], state_dir: Path) -> Any:
+    """One dbt invocation in this process; returns dbt's result object. Artefacts and logs go to ``state_dir``."""
+    from dbt.cli.main import dbtRunner
+
+    folder = project_dir()
+    state_dir.mkdir(parents=True, exist_ok=True)
+    saved = dict(os.environ)
+    os.environ.update(dbt_environment(dsn))
+    try:
+        return dbtRunner().invoke(
+            [
+                *arguments,
+                "--project-dir", str(folder),
+                "--profiles-dir", str(folder),
+                "--target-path", str(state_dir / "target"),
+                "--log-path", str(state_dir / "logs"),
+                "--log-level", "warn",
+                "--no-use-colors",
+                "--vars", json.dumps(variables),
+            ]
+        )  # fmt: skip
+    finally:
+        os.environ.clear()
+        os.environ.update(saved)
+
+
+def _keep_results(dsn: str, result: Any) -> list[str]:
+    """Write per-node results to ops.dbt_result; return one line per failure, for a person."""
+    if result.result is None or not hasattr(result.result, "results"):
+        return [str(result.exception or "dbt gave no result")]
+    invocation = result.result.metadata.invocation_id if hasattr(result.result, "metadata") else os.urandom(8).hex()
+    rows, failures = [], []
+    for r in result.result.results:
+        status = str(getattr(r.status, "value", r.status))
+        rows.append((invocation, r.node.unique_id, str(r.node.resource_type), status, r.execution_time, r.failures, (r.message or "")[:2000]))
+        if status in {"error", "fail", "runtime error"}:
+            failures.append(f"{r.node.unique_id}: {r.message}")
+    with psycopg.connect(dsn) as conn, conn.cursor() as cur:
+        cur.executemany(
+            "insert into ops.dbt_result (invocation_id, node, kind, status, seconds, failures, message) values (%s, %s, %s, %s, %s, %s, %s)"
+            " on conflict (invocation_id, node) do nothing",
+            rows,
+        )
+    return failures
+
+
+#: Looked up when orders are found again: without them a day would cost what history holds.
+_INDEXES = (
+    "create index if not exists postmart_orders_key on raw.postmart_orders (order_code)",
+    "create index if not exists postmart_refunds_key on raw.postmart_refunds (refund_code)",
+    "create index if not exists voso_orders_key on raw.voso_orders (order_number)",
+    "create index if not exists voso_orders_id on raw.voso_orders (order_id)",
+    "create index if not exists voso_order_events_key on raw.voso_order_events (order_id)",
+    "create index if not exists voso_refunds_key on raw.voso_refunds (return_id)",
+    "create index if not exists voso_products_key on raw.voso_products (product_id)",
+)
+
+
+def build(dsn: str, first_day: date, *, full_refresh: bool = False, state_dir: Path | None = None) -> BuildScope | None:
+    """Build core and kpi for all that changed; the caller publishes.
+
+    Returns the scope, or None when there is nothing to tell of yet. Raises BuildFailed naming the models and tests that failed.
+    """
+    state = state_dir or Path(os.environ.get("KINHTESO_DBT_STATE") or Path(tempfile.gettempdir()) / f"kinhteso-dbt-{os.getuid()}")
+    digest = project_digest(project_dir(), first_day)
+    with psycopg.connect(dsn, autocommit=True) as lock:
+        lock.execute("select pg_advisory_lock(%s)", (BUILD_LOCK,))
+        with psycopg.connect(dsn) as conn:
+            for statement in _INDEXES:
+                conn.execute(statement)  # type: ignore[call-overload]
+            scope = claim(conn, first_day, digest, full_refresh=full_refresh)
+        if scope is None:
+            return None
+        variables = {
+            "build_id": scope.build_id,
+            "business_date": scope.business_date.isoformat(),
+            "kpi_from": scope.kpi_from.isoformat(),
+            "stock_from": scope.stock_from.isoformat(),
+            "first_day": first_day.isoformat(),
+            "rematch": scope.rematch,
+        }
+        arguments = ["build", "--exclude-resource-type", "unit_test"]
+        arguments += ["--full-refresh"] if scope.full_refresh else ["--exclude-resource-type", "seed"]
+        result = run_dbt(dsn, arguments, variables, state)
+        failures = _keep_results(dsn, result)
+        failed = bool(failures) or not result.success
+        with psycopg.connect(dsn) as conn:
+            conn.execute(
+                "update ops.build set state = %s, ended_at = now(), message = %s where build_id = %s",
+                ("failed" if failed else "built", "\n".join(failures)[:4000] or None, scope.build_id),
+            )
+    if failed:
+        listed = "\n  ".join(failures[:10]) or str(result.exception)
+        raise BuildFailed(
+            f"The warehouse was not built (build {scope.build_id}, business date {scope.business_date}); the last release stands.\n  {listed}\n"
+            "Owner: data-platform. Next: read the failing rows in schema dbt_failures, mend the model, seed or source, run the task again. "
+            "Runbook: docs/runbooks/build-failed.md"
+        )
+    return scope

@@ -1,0 +1,241 @@
+"""Publish one release: everything that BI reads changes in one transaction (RELIABILITY I3).
+
+`bi` holds real tables. A release compares each with what dbt built, row by row in the database, deletes and inserts only what differs,
+and writes its number and time on the rows it put there: ``release_id`` on a KPI row is the release that gave the row its present values.
+A reader therefore sees the old release or the new one, whole, and an unchanged day rewrites nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from kinhteso.building import BUILD_LOCK, BuildScope
+
+
+@dataclass(frozen=True)
+class Published:
+    """A table of `bi`: where it is built, its key, and its foreign keys (columns -> table, columns)."""
+
+    schema: str
+    name: str
+    key: tuple[str, ...]
+    stamped: bool = False
+    references: tuple[tuple[tuple[str, ...], str, tuple[str, ...]], ...] = ()
+
+
+_DATE = (("date",), "dim_date", ("date",))
+_COMMUNE = (("commune_code", "geography"), "dim_commune", ("commune_code", "geography"))
+_PLATFORM = (("platform",), "dim_platform", ("platform",))
+
+#: KPI §4. Dimensions come first, so that foreign keys find them.
+TABLES: tuple[Published, ...] = (
+    Published("core", "dim_date", ("date",)),
+    Published("core", "dim_commune", ("commune_code", "geography")),
+    Published("core", "bridge_commune_succession", ("old_code", "old_list", "new_code", "new_list")),
+    Published("core", "dim_platform", ("platform",)),
+    Published("core", "dim_wallet", ("wallet",), references=(_PLATFORM,)),
+    Published("core", "dim_order_status", ("order_status",)),
+    Published("core", "dim_location", ("location_key",), references=(_PLATFORM,)),
+    Published("core", "dim_hamlet", ("hamlet_key",)),
+    Published("core", "dim_household", ("household_version_key",)),
+    Published("core", "dim_store", ("store_version_key",), references=(_PLATFORM,)),
+    Published("core", "dim_product", ("product_version_key",), references=(_PLATFORM,)),
+    Published(
+        "core",
+        "fct_order_line",
+        ("order_line_key",),
+        references=(
+            _COMMUNE,
+            _PLATFORM,
+            (("order_status",), "dim_order_status", ("order_status",)),
+            (("created_date",), "dim_date", ("date",)),
+            (("store_version_key",), "dim_store", ("store_version_key",)),
+            (("location_key",), "dim_location", ("location_key",)),
+        ),
+    ),
+    Published("core", "fct_refund", ("refund_key",), references=(_COMMUNE, _PLATFORM, (("completed_date",), "dim_date", ("date",)))),
+    Published("kpi", "kpi_commune_daily", ("geography", "commune_code", "date"), stamped=True, references=(_DATE, _COMMUNE)),
+    Published("kpi", "kpi_district_daily", ("geography", "district_code", "date"), stamped=True, references=(_DATE,)),
+    Published("kpi", "kpi_province_daily", ("geography", "province_code", "date"), stamped=True, references=(_DATE,)),
+    Published("kpi", "target_progress_daily", ("level", "unit_code", "indicator", "date"), references=(_DATE,)),
+    Published("kpi", "data_status_daily", ("source", "dataset", "date"), references=(_DATE,)),
+)
+
+_STAMP = (
+    ("release_id", "bigint", "Mã bản phát hành đã đưa ra giá trị của dòng này · Release that gave this row its present values"),
+    ("published_at", "timestamptz", "Thời điểm phát hành · When that release was published"),
+)
+
+_RELEASE_COLUMNS = (
+    ("release_id", "bigint", "Mã bản phát hành · Release number"),
+    ("published_at", "timestamptz", "Thời điểm phát hành · When it was published"),
+    ("business_date", "date", "Ngày số liệu mới nhất trong bản này · Last business day told of"),
+    ("what_changed", "text", "Những gì đã thay đổi so với bản trước · What changed since the release before"),
+    ("completeness", "text", "Mức độ đầy đủ của ngày mới nhất · How complete the last day is"),
+)
+
+
+@dataclass(frozen=True)
+class Release:
+    """What came of a publish. ``is_new`` is false when nothing differed: the last release stands and is named."""
+
+    release_id: int
+    business_date: str
+    completeness: str
+    rows_changed: int
+    is_new: bool
+
+
+def _columns(conn: psycopg.Connection[Any], schema: str, table: str) -> list[tuple[str, str, str | None]]:
+    return conn.execute(
+        """
+        select a.attname, format_type(a.atttypid, a.atttypmod), col_description(a.attrelid, a.attnum)
+        from pg_attribute a join pg_class c on c.oid = a.attrelid join pg_namespace n on n.oid = c.relnamespace
+        where n.nspname = %s and c.relname = %s and a.attnum > 0 and not a.attisdropped order by a.attnum
+        """,
+        (schema, table),
+    ).fetchall()
+
+
+def _comment(conn: psycopg.Connection[Any], schema: str, table: str) -> str | None:
+    row = conn.execute("select obj_description(to_regclass(%s))", (f"{schema}.{table}",)).fetchone()
+    return row[0] if row else None
+
+
+def _create(conn: psycopg.Connection[Any], table: Published, columns: list[tuple[str, str, str | None]], *, keyed: bool = True) -> None:
+    body = sql.SQL(", ").join(sql.SQL("{} {}").format(sql.Identifier(n), sql.SQL(t)) for n, t, _ in columns)  # type: ignore[arg-type]
+    key = sql.SQL(", ").join(map(sql.Identifier, table.key))
+    conn.execute(sql.SQL("create table bi.{} ({}, primary key ({}))").format(sql.Identifier(table.name), body, key))
+    for own, other, theirs in table.references if keyed else ():
+        conn.execute(
+            sql.SQL("alter table bi.{} add foreign key ({}) references bi.{} ({}) deferrable initially deferred").format(
+                sql.Identifier(table.name),
+                sql.SQL(", ").join(map(sql.Identifier, own)),
+                sql.Identifier(other),
+                sql.SQL(", ").join(map(sql.Identifier, theirs)),
+            )
+        )
+    if "date" in table.key and table.key != ("date",):
+        conn.execute(sql.SQL("create index on bi.{} (date)").format(sql.Identifier(table.name)))
+
+
+def _describe(conn: psycopg.Connection[Any], table: Published, columns: list[tuple[str, str, str | None]]) -> None:
+    told = {name: text for name, _, text in _columns(conn, "bi", table.name)}
+    for name, _, text in columns:
+        if text and told.get(name) != text:
+            conn.execute(
+                sql.SQL("comment on column bi.{}.{} is {}").format(sql.Identifier(table.name), sql.Identifier(name), sql.Literal(text))
+            )
+    text = _comment(conn, table.schema, table.name)
+    if text and _comment(conn, "bi", table.name) != text:
+        conn.execute(sql.SQL("comment on table bi.{} is {}").format(sql.Identifier(table.name), sql.Literal(text)))
+
+
+def _prepare(conn: psycopg.Connection[Any]) -> None:
+    """Make the tables of `bi` as dbt describes them; a table whose columns changed is made again inside the release's transaction."""
+    conn.execute("create schema if not exists bi")
+    release = Published("bi", "release", ("release_id",))
+    if not _columns(conn, "bi", "release"):
+        _create(conn, release, list(_RELEASE_COLUMNS))
+        for name, _, text in _RELEASE_COLUMNS:
+            conn.execute(sql.SQL("comment on column bi.release.{} is {}").format(sql.Identifier(name), sql.Literal(text)))
+        conn.execute("comment on table bi.release is 'Các bản phát hành số liệu · Releases: what BI sees changes only with them'")
+    wanted: dict[str, list[tuple[str, str, str | None]]] = {}
+    stale = []
+    for table in TABLES:
+        columns = _columns(conn, table.schema, table.name) + (list(_STAMP) if table.stamped else [])
+        wanted[table.name] = columns
+        there = [(n, t) for n, t, _ in _columns(conn, "bi", table.name)]
+        if there and there != [(n, t) for n, t, _ in columns]:
+            stale.append(table.name)
+    for name in stale:
+        conn.execute(sql.SQL("drop table bi.{} cascade").format(sql.Identifier(name)))
+    for table in TABLES:
+        if not _columns(conn, "bi", table.name):
+            _create(conn, table, wanted[table.name])
+        _describe(conn, table, wanted[table.name])
+
+
+def _apply(conn: psycopg.Connection[Any], table: Published, release_id: int) -> int:
+    """Make bi.<table> equal to what was built; returns the number of rows deleted or inserted."""
+    names = [n for n, _, _ in _columns(conn, table.schema, table.name)]
+    source, target = sql.Identifier(table.schema, table.name), sql.Identifier("bi", table.name)
+    cols = sql.SQL(", ").join(map(sql.Identifier, names))
+    same = sql.SQL(" and ").join(sql.SQL("s.{c} = t.{c}").format(c=sql.Identifier(k)) for k in table.key)
+    rest = [n for n in names if n not in table.key]
+
+    def row(alias: str) -> sql.Composed:
+        return sql.SQL("row({})").format(sql.SQL(", ").join(sql.Identifier(alias, n) for n in rest))
+
+    equal = sql.SQL("{} is not distinct from {}").format(row("s"), row("t")) if rest else sql.SQL("true")
+    gone = conn.execute(
+        sql.SQL("delete from {t} as t where not exists (select 1 from {s} as s where {same} and {equal})").format(
+            t=target, s=source, same=same, equal=equal
+        )
+    ).rowcount
+    stamp = sql.SQL(", release_id, published_at") if table.stamped else sql.SQL("")
+    values = sql.SQL(", {}, transaction_timestamp()").format(sql.Literal(release_id)) if table.stamped else sql.SQL("")
+    came = conn.execute(
+        sql.SQL("insert into {t} ({cols}{stamp}) select {cols}{values} from {s} as s where not exists (select 1 from {t} as t where {same})").format(
+            t=target, s=source, cols=cols, stamp=stamp, values=values, same=same
+        )
+    ).rowcount
+    return max(gone, came)
+
+
+def _what_changed(conn: psycopg.Connection[Any], scope: BuildScope, changed: dict[str, int]) -> str:
+    exports = conn.execute(
+        """
+        select c.source, c.dataset, min(c.business_day), max(c.business_day), count(distinct c.export_id)
+        from ops.change c where c.build_id = %s and c.kind <> 'superseded' group by 1, 2 order by 1, 2
+        """,
+        (scope.build_id,),
+    ).fetchall()
+    came = "; ".join(f"{s}/{d} {a}" + (f"…{b}" if b != a else "") + f" ({n})" for s, d, a, b, n in exports) or "không có tệp mới"
+    rows = ", ".join(f"{name} {count}" for name, count in changed.items() if count)
+    return f"Nhận: {came}. Dòng thay đổi: {rows or '0'}."
+
+
+def publish(dsn: str, scope: BuildScope) -> Release:
+    """Publish what ``scope`` built, in one transaction, and close its changes.
+
+    Returns the release; when no table of `bi` differs from what was built and a release exists, that one stands.
+    """
+    with psycopg.connect(dsn) as conn:
+        conn.execute("set local client_min_messages = warning")
+        conn.execute("select pg_advisory_xact_lock(%s)", (BUILD_LOCK,))
+        _prepare(conn)
+        row = conn.execute("select nextval(pg_get_serial_sequence('ops.release', 'release_id'))").fetchone()
+        assert row is not None
+        release_id = row[0]
+        changed = {table.name: _apply(conn, table, release_id) for table in TABLES}
+        told = conn.execute(
+            "select completeness from bi.kpi_province_daily where date = %s limit 1", (scope.business_date,)
+        ).fetchone()
+        completeness = told[0] if told else "FULL"
+        last = conn.execute("select release_id, business_date, completeness from bi.release order by release_id desc limit 1").fetchone()
+        total = sum(changed.values())
+        is_new = total > 0 or last is None
+        if is_new:
+            text = _what_changed(conn, scope, changed)
+            conn.execute(
+                "insert into ops.release (release_id, published_at, business_date, completeness, what_changed, rows_changed, project_digest)"
+                " overriding system value values (%s, transaction_timestamp(), %s, %s, %s, %s, %s)",
+                (release_id, scope.business_date, completeness, text, total, scope.digest),
+            )
+            conn.execute(
+                "insert into bi.release values (%s, transaction_timestamp(), %s, %s, %s)", (release_id, scope.business_date, text, completeness)
+            )
+        elif last is not None:
+            release_id = last[0]
+        conn.execute("update ops.change set release_id = %s where build_id = %s and release_id is null", (release_id, scope.build_id))
+        conn.execute("update ops.build set state = 'published', ended_at = now() where build_id = %s", (scope.build_id,))
+        conn.execute("truncate ops.build_order, ops.build_refund, ops.build_cell")
+        if conn.execute("select 1 from pg_roles where rolname = 'bi_reader'").fetchone():
+            conn.execute("grant usage on schema bi to bi_reader")
+            conn.execute("grant select on all tables in schema bi to bi_reader")
+    return Release(release_id, scope.business_date.isoformat(), completeness, total, is_new)
