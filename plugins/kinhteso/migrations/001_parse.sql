@@ -6,60 +6,69 @@ create schema if not exists parse;
 create or replace function parse.blank(t text) returns boolean language sql immutable parallel safe as
 $$ select t is null or btrim(t) in ('', '-') $$;
 
+-- These are called for every cell, so each is one expression without FROM and without a call of its own: the planner then
+-- inlines it (five times faster). For the same reason nothing here is merely stable.
+
 -- RULINGS 21: "." or "," before groups of exactly three digits is a thousands mark; "1250000.0" is 1250000;
 -- "đ" / "VND" may follow; anything else is NULL. Whole VND.
 create or replace function parse.money(t text) returns numeric language sql immutable parallel safe as
 $$ select case
-     when s ~ '^-?[0-9]{1,15}$' then s::numeric
-     when s ~ '^-?[0-9]{1,3}(\.[0-9]{3}){1,4}$' then replace(s, '.', '')::numeric
-     when s ~ '^-?[0-9]{1,3}(,[0-9]{3}){1,4}$' then replace(s, ',', '')::numeric
-     when s ~ '^-?[0-9]{1,15}\.0+$' then split_part(s, '.', 1)::numeric
-   end
-   from (select regexp_replace(btrim(t), '\s*(đ|₫|VND|vnđ|VNĐ|đồng)$', '') as s) x $$;
+     when t ~ '^ *-?[0-9]{1,15} *$' then t::numeric
+     when t ~ '^ *-?([0-9]{1,15}|[0-9]{1,3}(\.[0-9]{3}){1,4}|[0-9]{1,3}(,[0-9]{3}){1,4}) *(đ|₫|VND|vnđ|VNĐ|đồng)? *$'
+       then translate(t, '., đ₫VNDvnĐồg', '')::numeric
+     when t ~ '^ *-?[0-9]{1,15}\.0+ *(đ|₫|VND|vnđ|VNĐ|đồng)? *$' then split_part(t, '.', 1)::numeric
+   end $$;
 
 -- RULINGS 21: quantities have a decimal comma (the reader writes number cells so too).
 create or replace function parse.decimal(t text) returns numeric language sql immutable parallel safe as
-$$ select case when s ~ '^-?[0-9]{1,12}(,[0-9]{1,9})?$' then replace(s, ',', '.')::numeric
-               when s ~ '^-?[0-9]{1,12}\.0+$' then split_part(s, '.', 1)::numeric end
-   from (select btrim(t) as s) x $$;
+$$ select case when t ~ '^ *-?[0-9]{1,12}(,[0-9]{1,9})? *$' then replace(t, ',', '.')::numeric
+               when t ~ '^ *-?[0-9]{1,12}\.0+ *$' then split_part(t, '.', 1)::numeric end $$;
 
 create or replace function parse.integer(t text) returns numeric language sql immutable parallel safe as
-$$ select case when s ~ '^-?[0-9]{1,18}$' then s::numeric
-               when s ~ '^-?[0-9]{1,18}\.0+$' then split_part(s, '.', 1)::numeric end
-   from (select btrim(t) as s) x $$;
+$$ select case when t ~ '^ *-?[0-9]{1,18} *$' then t::numeric
+               when t ~ '^ *-?[0-9]{1,18}\.0+ *$' then split_part(t, '.', 1)::numeric end $$;
 
--- EXPORTS §12 R3: 50%, 0,5 and 50 all mean 50 %; a fraction in [0, 1].
+-- EXPORTS §12 R3: 50%, 0,5 and 50 all mean 50 %; a fraction in [0, 1]. With the sign it is always per cent ("1%" is 0.01).
 create or replace function parse.rate(t text) returns numeric language sql immutable parallel safe as
-$$ select case when v is null or v < 0 then null
-               when s like '%!%' escape '!' and v <= 100 then v / 100
-               when v <= 1 then v
-               when v <= 100 then v / 100 end
-   from (select btrim(t) as s,
-                case when btrim(t) ~ '^[0-9]{1,3}([.,][0-9]{1,6})?\s*%?$'
-                     then replace(btrim(replace(btrim(t), '%', '')), ',', '.')::numeric end as v) x $$;
+$$ select case
+     when t !~ '^ *[0-9]{1,3}([.,][0-9]{1,6})?\s*%? *$' then null
+     when replace(rtrim(t, ' %'), ',', '.')::numeric > 100 then null
+     when position('%' in t) > 0 or replace(rtrim(t, ' %'), ',', '.')::numeric > 1
+       then replace(rtrim(t, ' %'), ',', '.')::numeric / 100
+     else replace(rtrim(t, ' %'), ',', '.')::numeric
+   end $$;
 
--- A real calendar date, or NULL (make_date raises on 31/02, so the day is checked before).
-create or replace function parse.ymd(y integer, m integer, d integer) returns date language sql immutable parallel safe as
-$$ select case when y between 1 and 9999 and m between 1 and 12 and d between 1 and 31
-                and d <= extract(day from (make_date(y, m, 1) + interval '1 month' - interval '1 day'))
-               then make_date(y, m, d) end $$;
-
--- dd/MM/yyyy (EXPORTS §8.3: never guessed); a time after it is allowed and ignored.
+-- dd/MM/yyyy (EXPORTS §8.3: never guessed); a time after it is allowed and ignored. Days that no calendar has are NULL
+-- (make_date would raise): 31 of a short month, 30 and 31 February, 29 February outside leap years.
 create or replace function parse.local_date(t text) returns date language sql immutable parallel safe as
-$$ select case when btrim(t) ~ '^[0-9]{1,2}/[0-9]{1,2}/[0-9]{4}( [0-9]{2}:[0-9]{2}(:[0-9]{2})?)?$'
-               then parse.ymd(split_part(split_part(btrim(t), ' ', 1), '/', 3)::integer,
-                              split_part(btrim(t), '/', 2)::integer, split_part(btrim(t), '/', 1)::integer) end $$;
+$$ select case
+     when t !~ '^ *(0?[1-9]|[12][0-9]|3[01])/(0?[1-9]|1[0-2])/[1-9][0-9]{3}( [0-9]{2}:[0-9]{2}(:[0-9]{2})?)? *$' then null
+     when t ~ '^ *(31/(0?[469]|11)|3[01]/0?2)/' then null
+     when t ~ '^ *29/0?2/'
+       and not (substr(split_part(t, '/', 3), 1, 4)::integer % 4 = 0
+                and (substr(split_part(t, '/', 3), 1, 4)::integer % 100 <> 0 or substr(split_part(t, '/', 3), 1, 4)::integer % 400 = 0))
+       then null
+     else make_date(substr(split_part(t, '/', 3), 1, 4)::integer, split_part(t, '/', 2)::integer, split_part(t, '/', 1)::integer)
+   end $$;
 
 -- dd/MM/yyyy HH:mm:ss in Asia/Ho_Chi_Minh (UTC+7, no daylight saving since 1975) as an instant; a bare date is its midnight.
 create or replace function parse.local_time(t text) returns timestamptz language sql immutable parallel safe as
-$$ select case when parse.local_date(t) is not null
-                and coalesce(nullif(split_part(btrim(t), ' ', 2), ''), '00:00:00') ~ '^([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?$'
-               then (parse.local_date(t) + coalesce(nullif(split_part(btrim(t), ' ', 2), ''), '00:00:00')::time)
-                    at time zone interval '+07:00' end $$;
+$$ select case
+     when t !~ '^ *(0?[1-9]|[12][0-9]|3[01])/(0?[1-9]|1[0-2])/[1-9][0-9]{3}( ([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?)? *$' then null
+     when t ~ '^ *(31/(0?[469]|11)|3[01]/0?2)/' then null
+     when t ~ '^ *29/0?2/'
+       and not (substr(split_part(t, '/', 3), 1, 4)::integer % 4 = 0
+                and (substr(split_part(t, '/', 3), 1, 4)::integer % 100 <> 0 or substr(split_part(t, '/', 3), 1, 4)::integer % 400 = 0))
+       then null
+     else make_timestamp(substr(split_part(t, '/', 3), 1, 4)::integer, split_part(t, '/', 2)::integer, split_part(t, '/', 1)::integer,
+                         ('0' || btrim(substr(split_part(t, '/', 3), 6, 2)))::integer,
+                         ('0' || btrim(substr(split_part(t, '/', 3), 9, 2)))::integer,
+                         ('0' || btrim(substr(split_part(t, '/', 3), 12, 2)))::double precision)
+          at time zone interval '+07:00'
+   end $$;
 
 create or replace function parse.epoch_ms(t text) returns timestamptz language sql immutable parallel safe as
-$$ select case when btrim(t) ~ '^[0-9]{1,14}$'
-               then timestamptz '1970-01-01 00:00:00+00' + (btrim(t)::bigint * interval '1 millisecond') end $$;
+$$ select case when t ~ '^ *[0-9]{1,13} *$' then to_timestamp(t::double precision / 1000) end $$;
 
 create or replace function parse.boolean(t text) returns boolean language sql immutable parallel safe as
 $$ select case lower(btrim(t)) when 'true' then true when 'false' then false end $$;

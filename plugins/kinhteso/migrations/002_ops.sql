@@ -9,7 +9,7 @@ create table ops.export (
   unit             text not null default '',    -- registers: the file's district or commune code; else ''
   business_day     date not null,               -- the day the data speak of (registers: as-of date)
   version          integer not null,            -- Postmart: vN of the supplier; Vỏ Sò: n-th pull; registers: n-th file
-  mode             text not null,               -- snapshot | delta | window | form | backlog is told by `is_backlog`
+  mode             text not null,               -- snapshot | delta | window | form; a backlog is told by `is_backlog`
   is_backlog       boolean not null default false,
   state            text not null check (state in ('expected','landed','loaded','judged','accepted','rejected','superseded')),
   reason           text,                        -- why it is rejected, superseded or still expected; in words
@@ -23,8 +23,10 @@ create table ops.export (
   window_until     timestamptz,                 -- exclusive; the watermark is the greatest one accepted
   is_reconstructed boolean not null default false, -- a pulled snapshot that is too late to be the state of its day (RULINGS 16)
   rows_declared    bigint,                      -- what the manifest, TOTAL or form says
+  orders_declared  bigint,                      -- Postmart A3: distinct orders the manifest says
+  control_total    numeric(20,0),               -- Postmart A3, A4: control sum of the manifest, whole VND
   rows_delivered   bigint,                      -- data rows found
-  rows_loaded      bigint,                      -- rows that count
+  rows_loaded      bigint,                      -- rows that count as soon as the export is accepted: raw rows not set aside
   rows_quarantined bigint,
   rows_duplicate   bigint,                      -- exact duplicates
   rows_superseded  bigint,                      -- read twice in one pull, an older state of a key
@@ -38,6 +40,8 @@ create table ops.export (
   unique (source, dataset, unit, business_day, version)
 );
 create index on ops.export (source, dataset, business_day) where state = 'accepted';
+create index on ops.export (state) where state in ('expected', 'landed', 'loaded', 'judged');
+create index on ops.export (source, dataset, sha256);
 
 create table ops.export_part (
   export_id      bigint not null references ops.export,
@@ -50,6 +54,18 @@ create table ops.export_part (
   rows           bigint,
   first_file_row bigint,                        -- row number inside the file of first_row (headings stand above it)
   primary key (export_id, part_no)
+);
+
+-- A delivery under the name and version of one that is known, with other bytes (F12): never taken, always told.
+create table ops.content_change (
+  export_id    bigint not null references ops.export,
+  sha256       text not null,
+  bytes        bigint,
+  landing_path text,
+  origin       text,
+  run_id       text,
+  noticed_at   timestamptz not null default now(),
+  primary key (export_id, sha256)
 );
 
 -- Rows that do not count, and what became of them; everything else of raw.* with an accepted export counts.
@@ -85,6 +101,8 @@ create table ops.check_result (
   rows_failed bigint not null,
   rows_total  bigint not null,
   sample      jsonb,                            -- first offending keys, no personal data
+  figure      numeric,                          -- what was measured, where the rule is about a share or a count
+  bound       numeric,                          -- the limit it was held against
   checked_at  timestamptz not null default now(),
   primary key (export_id, rule_name)
 );

@@ -1,0 +1,358 @@
+"""From the landing to raw: one export, one transaction, with COPY; text as delivered, keys instead of personal data.
+
+Structural faults are found here, before anything is judged: what the reader refuses (headings, encoding, parts) and figures of the
+manifest that do not come out (Q01). Then nothing of the delivery is in raw, the ledger says rejected, and the task fails. Exact
+duplicates and older states of a key are kept in raw and set aside.
+"""
+
+import csv
+import io
+import itertools
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from kinhteso import ledger
+from kinhteso.personal import Keys
+from kinhteso.warehouse import raw_columns, raw_table, select_list
+
+BATCH_ROWS = 5_000
+ANALYZE_FROM_ROWS = 2_000
+RUNBOOK = "docs/runbooks/export-rejected.md"
+
+log = logging.getLogger(__name__)
+
+
+class LoadRefused(RuntimeError):
+    """A delivery that cannot be taken as it is; the ledger says why."""
+
+    def __init__(self, message: str, rule_id: str):
+        super().__init__(message)
+        self.rule_id = rule_id
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What a load left behind; rows are counted from the tables."""
+
+    export_id: int
+    state: str
+    rows_delivered: int
+    rows_loaded: int
+    rows_duplicate: int
+    rows_superseded: int
+    warnings: tuple[str, ...] = ()
+
+
+def load(conn: psycopg.Connection, export_id: int, contract: Any, landing: Any, phone_key: str, *, read: Any = None) -> Loaded:
+    """Load one landed export into raw.<source>_<dataset>; again it gives the same rows, and for a judged export it changes nothing.
+
+    `landing` is the root of the landing, `phone_key` the HMAC secret, `read` a stand-in for readers.read in tests. Raises LoadRefused (also
+    for a reader's DeliveryRefused) after noting the rejection. Any other error leaves the export landed, with nothing in raw.
+    """
+    refusal: LoadRefused | None = None
+    export = ledger.get(conn, export_id)
+    with ledger.locked(conn, export.source, export.dataset, export.business_day):
+        export = ledger.get(conn, export_id, for_update=True)
+        if export.state in ("judged", "accepted", "superseded") or (export.state == "rejected" and export.loaded_at):
+            return _as_loaded(export)
+        if export.state == "expected":
+            raise ledger.LedgerError(f"{export.label} has not come yet: there is nothing to load")
+        try:
+            with conn.transaction():
+                return _load(conn, export, contract, landing, Keys(phone_key), read)
+        except LoadRefused as refused:
+            refusal = refused
+        except Exception as error:
+            if not _is_refusal(error):
+                raise
+            refusal = LoadRefused(_message(export, contract, str(error)), getattr(error, "rule_id", "Q02"))
+            refusal.__cause__ = error
+        _clear(conn, export, contract)
+        conn.execute(
+            """update ops.export set state = 'rejected', reason = %s, ended_at = now(), loaded_at = null, rows_delivered = null,
+                 rows_loaded = null, rows_quarantined = null, rows_duplicate = null, rows_superseded = null where export_id = %s""",
+            [str(refusal), export_id],
+        )
+        _refusal_result(conn, export, refusal)
+    raise refusal
+
+
+def _is_refusal(error: Exception) -> bool:
+    return type(error).__name__ == "DeliveryRefused"
+
+
+def _message(export: ledger.Export, contract: Any, what: str) -> str:
+    return (
+        f"{contract.code} {contract.title}, {export.label}: {what}. Nothing of it was loaded; the last good state carries on. "
+        f"File: {export.origin}. Owner: {contract.owner}. Next: have the source send a corrected version, or correct the contract "
+        f"expectations/{export.source}/{export.dataset}.yml and run the task again. Runbook: {RUNBOOK}"
+    )
+
+
+def _as_loaded(export: ledger.Export) -> Loaded:
+    return Loaded(
+        export.export_id, export.state, export.rows_delivered or 0, export.rows_loaded or 0, export.rows_duplicate or 0, export.rows_superseded or 0
+    )
+
+
+def _refusal_result(conn: psycopg.Connection, export: ledger.Export, refusal: LoadRefused) -> None:
+    conn.execute(
+        """insert into ops.check_result (export_id, rule_id, rule_name, rule, outcome, passed, rows_failed, rows_total)
+           values (%s, %s, 'delivery', %s, 'reject', false, 0, 0)""",
+        [export.export_id, refusal.rule_id, str(refusal)],
+    )
+
+
+def _clear(conn: psycopg.Connection, export: ledger.Export, contract: Any) -> None:
+    """Away with what an earlier try of this export left."""
+    conn.execute(sql.SQL("delete from {} where export_id = %s").format(raw_table(contract)), [export.export_id])
+    for table in ("set_aside_row", "quarantine_row", "check_result"):
+        conn.execute(sql.SQL("delete from {} where export_id = %s").format(sql.Identifier("ops", table)), [export.export_id])
+
+
+def _load(conn: psycopg.Connection, export: ledger.Export, contract: Any, landing: Any, keys: Keys, read: Any) -> Loaded:
+    _clear(conn, export, contract)
+    if read is None:
+        from kinhteso.readers import read as reader
+
+        read = reader
+    stream = read(contract, _parts(conn, export), landing, export)
+    _copy(conn, export.export_id, contract, stream, keys)
+    held = conn.execute(sql.SQL("select count(*) from {} where export_id = %s").format(raw_table(contract)), [export.export_id]).fetchone()[0]  # type: ignore[index]
+    _declared_figures(conn, export, contract, held, stream)
+    _note_parts(conn, export.export_id, stream.parts)
+    if held >= ANALYZE_FROM_ROWS:
+        conn.execute(sql.SQL("analyze {}").format(raw_table(contract)))
+    _set_aside(conn, export, contract)
+    conn.execute(
+        """update ops.export set state = 'loaded', reason = null, rows_delivered = %s, loaded_at = now(), judged_at = null, ended_at = null
+           where export_id = %s""",
+        [stream.rows, export.export_id],
+    )
+    ledger.store_counts(conn, export.export_id)
+    ledger.conservation(conn, export.export_id)
+    warnings = tuple(dict.fromkeys(str(warning) for warning in (stream.warnings or ())))
+    for number, warning in enumerate(warnings, 1):
+        conn.execute(
+            """insert into ops.check_result (export_id, rule_id, rule_name, rule, outcome, passed, rows_failed, rows_total)
+               values (%s, 'Q02', %s, %s, 'warn', false, 0, %s)""",
+            [export.export_id, f"reader_warning_{number}", warning, held],
+        )
+    done = ledger.get(conn, export.export_id)
+    return Loaded(done.export_id, done.state, held, done.rows_loaded or 0, done.rows_duplicate or 0, done.rows_superseded or 0, warnings)
+
+
+def _parts(conn: psycopg.Connection, export: ledger.Export) -> list[Any]:
+    from kinhteso.landing import Part
+
+    rows = conn.execute(
+        "select part_no, path, origin, sha256, bytes from ops.export_part where export_id = %s order by part_no", [export.export_id]
+    ).fetchall()
+    return [Part(*row) for row in rows]
+
+
+def _note_parts(conn: psycopg.Connection, export_id: int, parts: Iterable[Any]) -> None:
+    with conn.cursor() as cursor:
+        cursor.executemany(
+            "update ops.export_part set first_row = %s, rows = %s, first_file_row = %s where export_id = %s and part_no = %s",
+            [(part.first_row, part.rows, part.first_file_row, export_id, part.part_no) for part in parts],
+        )
+
+
+# ---- COPY ----------------------------------------------------------------------------------------------------------------------
+
+
+def _copy(conn: psycopg.Connection, export_id: int, contract: Any, stream: Iterable[tuple[int, Sequence[str | None]]], keys: Keys) -> None:
+    """Stream the rows into COPY in batches, column by column; memory holds one batch."""
+    columns = ["export_id", "source_row", *raw_columns(contract)]
+    statement = sql.SQL("copy {} ({}) from stdin (format csv)").format(raw_table(contract), select_list(columns))
+    with conn.cursor() as cursor, cursor.copy(statement) as copy:
+        for source_rows, values in _batches(stream):
+            buffer = io.StringIO()
+            # In this CSV an unquoted empty field is NULL; blank text is NULL in raw anyway.
+            csv.writer(buffer, lineterminator="\n").writerows(
+                zip(itertools.repeat(export_id), source_rows, *_raw_values(contract, values, keys), strict=False)
+            )
+            text = buffer.getvalue()
+            if "\0" in text:
+                text = text.replace("\0", "")  # PostgreSQL has no text with NUL
+            copy.write(text.encode("utf-8", "replace"))
+
+
+def _batches(stream: Iterable[tuple[int, Sequence[str | None]]]) -> Iterator[tuple[Sequence[int], list[tuple[str | None, ...]]]]:
+    iterator = iter(stream)
+    while batch := list(itertools.islice(iterator, BATCH_ROWS)):
+        source_rows, rows = zip(*batch, strict=True)
+        yield source_rows, list(zip(*rows, strict=True))
+
+
+def _raw_values(contract: Any, columns: Sequence[Sequence[str | None]], keys: Keys) -> list[Sequence[str | None]]:
+    """Columns of the raw table from columns of the reader: what is not kept falls away, personal data become keys."""
+    kept: list[Sequence[str | None]] = []
+    for column, values in zip(contract.columns, columns, strict=False):
+        if not column.keep:
+            continue
+        if column.personal:
+            kept += keys.columns(column.personal, values)
+        else:
+            kept.append(values)
+    return kept + list(columns[len(contract.columns) :])
+
+
+# ---- what the manifest says (Q01) ----------------------------------------------------------------------------------------------
+
+
+def _declared_figures(conn: psycopg.Connection, export: ledger.Export, contract: Any, held: int, stream: Any) -> None:
+    """Rows, orders and control sum of the manifest, or TOTAL of the pages, against what is in raw. Exact; else LoadRefused.
+
+    RULINGS 20: rows count repeats, orders and the control sum count an order once. Where an order comes in two blocks of different
+    totals the sum may be meant either way; that order goes to quarantine, not the file. A total that is no number cannot be summed
+    either: then only "more than declared" is refused.
+    """
+    if stream.rows != held:
+        raise LoadRefused(_message(export, contract, f"the reader delivered {stream.rows} rows but raw holds {held} (Q01)"), "Q01")
+    if export.rows_declared is not None and not _rows_fit(conn, export, contract, held):
+        raise LoadRefused(_message(export, contract, f"{export.rows_declared} rows declared, {held} found (Q01)"), "Q01")
+    if export.orders_declared is not None and contract.row_group:
+        found = conn.execute(
+            sql.SQL("select count(distinct {}) from {} where export_id = %s").format(sql.Identifier(contract.row_group), raw_table(contract)),
+            [export.export_id],
+        ).fetchone()[0]  # type: ignore[index]
+        if found != export.orders_declared:
+            raise LoadRefused(_message(export, contract, f"{export.orders_declared} orders declared, {found} found (Q01)"), "Q01")
+    if export.control_total is not None and export.source == "postmart" and export.dataset in _CONTROLLED:
+        _control_sum(conn, export, contract)
+
+
+_CONTROLLED = {"orders": ("order_code", "order_total_vnd"), "refunds": ("refund_code", "refund_amount_vnd")}
+
+
+def _rows_fit(conn: psycopg.Connection, export: ledger.Export, contract: Any, held: int) -> bool:
+    if held == export.rows_declared:
+        return True
+    if export.source != "voso" or export.is_backlog:
+        return False
+    # TOTAL counts keys. A row that changed while a cursor was read moves past the window, so fewer than the first TOTAL is complete
+    # there (EXPORTS §10.2 step 4; the pull itself has compared both totals).
+    distinct = conn.execute(
+        sql.SQL("select count(distinct {}) from {} where export_id = %s").format(sql.Identifier(contract.key[0]), raw_table(contract)),
+        [export.export_id],
+    ).fetchone()[0]  # type: ignore[index]
+    if distinct == export.rows_declared:
+        return True
+    by_cursor = (getattr(contract, "api", None) or {}).get("paging") == "cursor"
+    return by_cursor and distinct < export.rows_declared
+
+
+def _control_sum(conn: psycopg.Connection, export: ledger.Export, contract: Any) -> None:
+    key, amount = _CONTROLLED[export.dataset]
+    row = conn.execute(
+        sql.SQL(
+            """with v as (select {key} as k, source_row, {amount} as t, parse.money({amount}) as v from {table} where export_id = %s),
+                    o as (select k, (array_agg(v order by source_row))[1] as first, (array_agg(v order by source_row desc))[1] as last,
+                                 max(v) as greatest, sum(distinct v) as each_total from v group by k)
+               select array[coalesce(sum(first), 0), coalesce(sum(last), 0), coalesce(sum(greatest), 0), coalesce(sum(each_total), 0),
+                            (select coalesce(sum(v), 0) from v)],
+                      (select count(*) from v where v is null and t is not null)
+               from o"""
+        ).format(key=sql.Identifier(key), amount=sql.Identifier(amount), table=raw_table(contract)),
+        [export.export_id],
+    ).fetchone()
+    sums, not_a_number = row  # type: ignore[misc]
+    allowed = sums if export.dataset == "refunds" else sums[:4]
+    if export.control_total in allowed or (not_a_number and min(allowed) < export.control_total):
+        return
+    raise LoadRefused(
+        _message(export, contract, f"control sum {export.control_total:,} VND declared, {sums[0]:,} VND found (Q01)"), "Q01"
+    )
+
+
+# ---- exact duplicates and older states -----------------------------------------------------------------------------------------
+
+
+def _set_aside(conn: psycopg.Connection, export: ledger.Export, contract: Any) -> None:
+    """Exact duplicates, and for pages older states of a key: they stay in raw and do not count."""
+    if contract.row_group:
+        _set_aside_blocks(conn, export, contract)
+    elif contract.key:
+        _set_aside_rows(conn, export, contract)
+
+
+def _content(contract: Any) -> list[str]:
+    """What makes two rows the same: every raw column but STT, which numbers the rows of a sheet."""
+    return [name for name in raw_columns(contract) if name != "stt"]
+
+
+def _key(contract: Any) -> list[str]:
+    return [*contract.key, *(["as_of"] if contract.source == "registers" and contract.key else [])]
+
+
+def _set_aside_rows(conn: psycopg.Connection, export: ledger.Export, contract: Any) -> None:
+    """Per key: equal rows are one (the first); of different rows with UPDATED_AT the latest stands, older ones are superseded. Rows of
+    one key that differ without an order between them stay: they are judged (Q04).
+    """
+    keys, content = _key(contract), _content(contract)
+    updated = "updated_at" if export.source == "voso" and "updated_at" in content else None
+    query = sql.SQL(
+        """with doubled as (select {keys} from {table} where export_id = %(id)s and {keys_given} group by {keys} having count(*) > 1),
+                ranked as (select r.source_row,
+                             row_number() over (partition by {content} order by r.source_row) as nth,
+                             {updated} as updated, max({updated}) over (partition by {rkeys}) as latest
+                           from {table} as r join doubled as d on {join} where r.export_id = %(id)s)
+           insert into ops.set_aside_row (export_id, source_row, outcome)
+           select %(id)s, source_row, case when nth > 1 then 'duplicate' else 'superseded' end from ranked
+           where nth > 1 or updated < latest"""
+    ).format(
+        keys=select_list(keys),
+        table=raw_table(contract),
+        keys_given=sql.SQL(" and ").join(sql.SQL("{} is not null").format(sql.Identifier(key)) for key in keys),
+        rkeys=sql.SQL(", ").join(sql.Identifier("r", key) for key in keys),
+        content=sql.SQL(", ").join(sql.Identifier("r", name) for name in content),
+        join=sql.SQL(" and ").join(sql.SQL("{} = {}").format(sql.Identifier("r", key), sql.Identifier("d", key)) for key in keys),
+        updated=sql.SQL("parse.epoch_ms({})").format(sql.Identifier("r", updated)) if updated else sql.SQL("null::timestamptz"),
+    )
+    conn.execute(query, {"id": export.export_id})
+
+
+def _set_aside_blocks(conn: psycopg.Connection, export: ledger.Export, contract: Any) -> None:
+    """A block of a whole order that is repeated is a duplicate; equal lines inside one block are lines (RULINGS 20).
+
+    A block is a run of rows of one order and one STT. Where a block and its repeat stand next to each other they form one run: it is
+    taken apart when it consists of m equal pieces and its lines add up to exactly m times the order's goods amount.
+    """
+    group = sql.Identifier(contract.row_group)
+    content = sql.SQL(", ").join(map(sql.Identifier, _content(contract)))
+    query = sql.SQL(
+        """with r as (select source_row, {group} as g, stt, md5(row({content})::text) as content,
+                             parse.money(line_amount_vnd) as amount, parse.money(goods_gross_vnd) as goods
+                      from {table} where export_id = %(id)s and {group} is not null),
+                starts as (select *, lag(g) over w is distinct from g or lag(stt) over w is distinct from stt
+                                     or lag(source_row) over w is distinct from source_row - 1 as starts
+                           from r window w as (order by source_row)),
+                runs as (select *, count(*) filter (where starts) over (order by source_row) as run from starts),
+                pieces as (select run, g, count(*) as n,
+                             case when min(goods) = max(goods) and min(goods) > 0 and mod(sum(amount), min(goods)) = 0
+                                   and mod(count(*), nullif(sum(amount) / min(goods), 0)) = 0
+                                  then (count(*) * min(goods) / sum(amount))::bigint else count(*) end as size
+                           from runs group by run, g),
+                placed as (select r.source_row, r.g, r.run, r.content, p.n, p.size,
+                             row_number() over (partition by r.run order by r.source_row) - 1 as at
+                           from runs as r join pieces as p on p.run = r.run),
+                even as (select run, bool_and(k = 1) as is_even from
+                           (select run, at %% size as place, count(distinct content) as k from placed group by 1, 2) as x group by run),
+                blocks as (select p.source_row, p.g, p.content, p.run, case when e.is_even then p.at / p.size else 0 end as piece
+                           from placed as p join even as e on e.run = p.run),
+                whole as (select g, run, piece, min(source_row) as first_row, string_agg(content, ',' order by source_row) as content
+                          from blocks group by g, run, piece),
+                ranked as (select g, run, piece, row_number() over (partition by g, content order by first_row) as nth from whole)
+           insert into ops.set_aside_row (export_id, source_row, outcome)
+           select %(id)s, b.source_row, 'duplicate' from blocks as b
+           join ranked as k on k.g = b.g and k.run = b.run and k.piece = b.piece
+           where k.nth > 1"""
+    ).format(group=group, content=content, table=raw_table(contract))
+    conn.execute(query, {"id": export.export_id})
