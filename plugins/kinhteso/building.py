@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import tempfile
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,16 @@ class BuildScope:
     rematch: bool
     full_refresh: bool
     digest: str
+
+    def to_json(self) -> dict[str, Any]:
+        """As it goes from task to task (XCom is JSON)."""
+        return {k: v.isoformat() if isinstance(v, date) else v for k, v in asdict(self).items()}
+
+    @classmethod
+    def from_json(cls, given: dict[str, Any]) -> BuildScope:
+        """The scope that `to_json` wrote."""
+        days = {k: date.fromisoformat(given[k]) for k in ("business_date", "kpi_from", "stock_from")}
+        return cls(**{**given, **days})
 
 
 def project_dir() -> Path:

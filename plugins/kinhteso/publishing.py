@@ -7,7 +7,7 @@ A reader therefore sees the old release or the new one, whole, and an unchanged 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import psycopg
@@ -67,12 +67,12 @@ TABLES: tuple[Published, ...] = (
 
 _STAMP = (
     ("release_id", "bigint", "Mã bản phát hành đã đưa ra giá trị của dòng này · Release that gave this row its present values"),
-    ("published_at", "timestamptz", "Thời điểm phát hành · When that release was published"),
+    ("published_at", "timestamp with time zone", "Thời điểm phát hành · When that release was published"),
 )
 
 _RELEASE_COLUMNS = (
     ("release_id", "bigint", "Mã bản phát hành · Release number"),
-    ("published_at", "timestamptz", "Thời điểm phát hành · When it was published"),
+    ("published_at", "timestamp with time zone", "Thời điểm phát hành · When it was published"),
     ("business_date", "date", "Ngày số liệu mới nhất trong bản này · Last business day told of"),
     ("what_changed", "text", "Những gì đã thay đổi so với bản trước · What changed since the release before"),
     ("completeness", "text", "Mức độ đầy đủ của ngày mới nhất · How complete the last day is"),
@@ -88,6 +88,10 @@ class Release:
     completeness: str
     rows_changed: int
     is_new: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """As a task returns it."""
+        return asdict(self)
 
 
 def _columns(conn: psycopg.Connection[Any], schema: str, table: str) -> list[tuple[str, str, str | None]]:

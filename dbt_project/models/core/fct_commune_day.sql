@@ -13,7 +13,7 @@ grain as (
     cross join (values ('postmart'), ('voso'), ('all')) as p (platform)
     {% if is_incremental() %}
     where d.date_day >= {{ day_var('stock_from') }}
-        or exists (select 1 from ops.build_cell as b where b.commune_code = c.commune_code and b.date = d.date_day)
+        or exists (select 1 from {{ source('ops', 'build_cell') }} as b where b.commune_code = c.commune_code and b.date = d.date_day)
     {% endif %}
 )
 

@@ -6,7 +6,7 @@ with orders as (
     select o.*
     from {{ ref('int_orders') }} as o
     {% if is_incremental() %}
-    join ops.build_order as b on b.platform = o.platform and b.order_code = o.order_code
+    join {{ source('ops', 'build_order') }} as b on b.platform = o.platform and b.order_code = o.order_code
     {% endif %}
 ),
 

@@ -7,7 +7,7 @@ with event as (
         l.platform, l.order_code, l.status_raw, l.status, l.event_at, l.export_id, l.source_row
     from {{ ref('stg_postmart__order_lines') }} as l
     {% if is_incremental() %}
-    where exists (select 1 from ops.build_order as b where b.platform = 'postmart' and b.order_code = l.order_code)
+    where exists (select 1 from {{ source('ops', 'build_order') }} as b where b.platform = 'postmart' and b.order_code = l.order_code)
     {% endif %}
     union all
     select
@@ -18,7 +18,7 @@ with event as (
     join {{ ref('int_orders') }} as o on o.platform = 'voso' and o.order_id = e.order_id
     left join {{ ref('carrier_status') }} as c on c.status_scheme = 'VTP' and c.code = cast(e.carrier_code as text)
     {% if is_incremental() %}
-    where exists (select 1 from ops.build_order as b where b.platform = 'voso' and b.order_code = o.order_code)
+    where exists (select 1 from {{ source('ops', 'build_order') }} as b where b.platform = 'voso' and b.order_code = o.order_code)
     {% endif %}
 ),
 

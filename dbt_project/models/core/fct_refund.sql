@@ -22,5 +22,5 @@ select
     r.source_row
 from {{ ref('int_refunds') }} as r
 {% if is_incremental() %}
-join ops.build_refund as b on b.platform = r.platform and b.refund_code = r.refund_code
+join {{ source('ops', 'build_refund') }} as b on b.platform = r.platform and b.refund_code = r.refund_code
 {% endif %}

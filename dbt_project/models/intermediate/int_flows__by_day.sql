@@ -16,6 +16,6 @@ select
     cast(sum(e.refunds_vnd) as bigint) as refunds_vnd
 from {{ ref('int_effects') }} as e
 {% if is_incremental() %}
-where exists (select 1 from ops.build_cell as c where c.commune_code = e.commune_code and c.date = e.date)
+where exists (select 1 from {{ source('ops', 'build_cell') }} as c where c.commune_code = e.commune_code and c.date = e.date)
 {% endif %}
 group by e.date, e.commune_code, e.platform

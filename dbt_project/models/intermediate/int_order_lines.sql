@@ -1,5 +1,5 @@
 {# Lines of the order states that this build looks at. Postmart has no line id: the line's place in its block is its number (RULINGS 20). #}
-{{ config(materialized='ephemeral') }}
+{{ config(materialized='view') }}
 
 with postmart as (
     select
@@ -7,7 +7,7 @@ with postmart as (
         row_number() over (partition by l.order_code, l.export_id order by l.source_row) as line_no,
         l.product_code, l.product_name, l.quantity, l.unit_price_vnd, l.line_amount_vnd
     from {{ ref('stg_postmart__order_lines') }} as l
-    join ops.build_order as b on b.platform = 'postmart' and b.order_code = l.order_code
+    join {{ source('ops', 'build_order') }} as b on b.platform = 'postmart' and b.order_code = l.order_code
 ),
 
 voso as (
@@ -20,7 +20,7 @@ voso as (
         cast(x.line ->> 'PRICE' as bigint) as unit_price_vnd,
         cast(x.line ->> 'AMOUNT' as bigint) as line_amount_vnd
     from {{ ref('stg_voso__orders') }} as o
-    join ops.build_order as b on b.platform = 'voso' and b.order_code = o.order_code
+    join {{ source('ops', 'build_order') }} as b on b.platform = 'voso' and b.order_code = o.order_code
     cross join lateral jsonb_array_elements(cast(o.lines as jsonb)) as x (line)
 ),
 

@@ -1,11 +1,11 @@
 {# Postmart orders: of the states that accepted files showed, the one with the latest business time, ties by rank (EXPORTS §8.1);
    a later file never takes back a first delivery, only a corrected file of that day does (RULINGS 6, 18). #}
-{{ config(materialized='ephemeral') }}
+{{ config(materialized='view') }}
 
 with line as (
     select l.*
     from {{ ref('stg_postmart__order_lines') }} as l
-    where exists (select 1 from ops.build_order as b where b.platform = 'postmart' and b.order_code = l.order_code)
+    where exists (select 1 from {{ source('ops', 'build_order') }} as b where b.platform = 'postmart' and b.order_code = l.order_code)
 ),
 
 state as (

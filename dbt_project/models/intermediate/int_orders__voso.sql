@@ -1,6 +1,6 @@
 {# Vỏ Sò orders: the newest state (UPDATED_AT) gives money, lines and two candidates for the status, events give more; the latest
    second wins, ties by rank (RULINGS 26). A carrier code that says "no change" is no candidate. #}
-{{ config(materialized='ephemeral') }}
+{{ config(materialized='view') }}
 
 with shown as (
     select
@@ -10,7 +10,7 @@ with shown as (
         ) as recency,
         min(o.delivered_at) over (partition by o.order_code) as first_stated_delivery_at
     from {{ ref('stg_voso__orders') }} as o
-    where exists (select 1 from ops.build_order as b where b.platform = 'voso' and b.order_code = o.order_code)
+    where exists (select 1 from {{ source('ops', 'build_order') }} as b where b.platform = 'voso' and b.order_code = o.order_code)
 ),
 
 newest as (

@@ -25,7 +25,7 @@ newest as (
             order by s.updated_at desc, s.business_day desc, s.version desc, s.export_id desc, s.source_row desc
         ) as recency
     from shown as s
-    where exists (select 1 from ops.build_refund as b where b.platform = s.platform and b.refund_code = s.refund_code)
+    where exists (select 1 from {{ source('ops', 'build_refund') }} as b where b.platform = s.platform and b.refund_code = s.refund_code)
 )
 
 select

@@ -1,6 +1,6 @@
 {# Every stock measure as disjoint intervals [valid_from, valid_to) of what is counted: a store, an account, a product, or a household
    (once per platform and once over all, however many stores it has: KPI §1.1). A day's figure is the number of intervals over it. #}
-{{ config(materialized='ephemeral') }}
+{{ config(materialized='view') }}
 
 with store as (
     select *

@@ -34,7 +34,7 @@ commune_day as (
     {% if is_incremental() %}
     -- a commune's running totals need its days since kick-off; other communes' rows are left alone
     where {{ day_var('stock_from') }} <= {{ day_var('business_date') }}
-        or f.commune_code in (select b.commune_code from ops.build_cell as b)
+        or f.commune_code in (select b.commune_code from {{ source('ops', 'build_cell') }} as b)
     {% endif %}
     group by f.commune_code, f.date
 ),

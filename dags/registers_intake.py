@@ -1,0 +1,58 @@
+"""The districts' Excel forms into the warehouse: land, load, judge, per form (EXPORTS §12)."""
+
+from airflow.sdk import Asset, CronPartitionTimetable, dag, get_current_context, task, task_group
+from kinhteso import dagkit
+
+DATASETS = ["hamlets", "households", "teams", "targets", "leads", "enterprises"]
+ACCEPTED = Asset("kinhteso://registers/accepted")
+
+DOC = """
+## What
+Takes new forms R1–R5 from the inbox: each file is landed byte for byte, loaded and judged. The as-of date is read from the form itself; of one
+commune and as-of date the file that came last counts.
+
+## In and out
+In: the folder `KINHTESO_REGISTERS_INBOX`. Out: the landing, `raw.registers_*`, the ledger `ops.export`, and the asset
+`kinhteso://registers/accepted` when something new counts.
+
+## When and why then
+Every hour from 07:00 to 18:00 local, because forms come at any time of the working day.
+
+## If it fails
+A red `land` or `load` names the file, the row and what to correct; the other forms go on. Runbook: `export-rejected`.
+
+## How to re-run
+Put the corrected form into the inbox; the next run takes it. Or trigger the DAG by hand. Twice changes nothing.
+"""
+
+
+@dag(
+    dag_id="registers_intake",
+    schedule=CronPartitionTimetable("0 7-18 * * *", timezone=dagkit.TIMEZONE, key_format=dagkit.DAY_FORMAT),
+    params=dagkit.day_params(),
+    doc_md=DOC,
+    **dagkit.defaults(dagkit.Tag.INTAKE, dagkit.Tag.REGISTERS, hours=2),
+)
+def registers_intake():
+    @task(map_index_template="{{ dataset }}")
+    def land(dataset: str) -> int:
+        from kinhteso import intake
+
+        context = get_current_context()
+        context["dataset"] = dataset
+        with dagkit.warehouse() as conn:
+            arrivals = intake.land_registers(conn, dagkit.settings(), dataset, context["run_id"])
+        if arrivals.refused:
+            raise intake.StepFailed("\n\n".join(arrivals.refused))
+        return len(arrivals.landed)
+
+    @task_group
+    def take(dataset: str):
+        land(dataset) >> dagkit.load_step("registers")(dataset) >> dagkit.judge_step("registers")(dataset)
+
+    taken = take.expand(dataset=DATASETS)
+    taken >> dagkit.announce_step("registers", ACCEPTED)()
+    taken >> dagkit.verdict_step("registers", [])()
+
+
+registers_intake()

@@ -1,0 +1,62 @@
+"""Everything that counts into one release: dbt build with its tests, then one transaction (DESIGN §3)."""
+
+from airflow.sdk import Asset, PartitionedAssetTimetable, dag, task
+from kinhteso import dagkit
+
+SOURCES = (
+    Asset("kinhteso://postmart/accepted")
+    | Asset("kinhteso://voso/accepted")
+    | Asset("kinhteso://registers/accepted")
+    | Asset("kinhteso://business_day/closed")
+)
+RELEASED = Asset("kinhteso://warehouse/released")
+
+DOC = """
+## What
+Builds the star and the KPIs from all that is accepted and in no release yet, tests them, and publishes one release of `bi` in one transaction.
+A platform that is missing is carried forward and named in `completeness`.
+
+## In and out
+In: `raw` and the ledger `ops`. Out: `core`, `kpi`, then `bi`; `ops.release`, `ops.dbt_result`; the asset `kinhteso://warehouse/released`.
+
+## When and why then
+Whenever a platform or register has something new, and at 06:00 local when `day_close` closes the business day, so that a day without any
+delivery is told of as well.
+
+## If it fails
+The last release stands; nothing half-built is visible. A red `build` names the failing models and tests (rows in schema `dbt_failures`).
+Runbook: `build-failed`.
+
+## How to re-run
+Clear the red task or trigger the DAG. What was claimed by a failed build is taken again; an unchanged warehouse publishes nothing.
+"""
+
+
+@dag(
+    dag_id="warehouse_daily",
+    schedule=PartitionedAssetTimetable(assets=SOURCES),
+    params=dagkit.day_params(),
+    doc_md=DOC,
+    **dagkit.defaults(dagkit.Tag.WAREHOUSE, hours=3),
+)
+def warehouse_daily():
+    @task
+    def build() -> dict | None:
+        from kinhteso import building
+
+        with dagkit.warehouse():
+            scope = building.build(dagkit.warehouse_dsn(), dagkit.settings().first_day)
+        return scope.to_json() if scope else None
+
+    @task(outlets=[RELEASED])
+    def publish(scope: dict | None) -> dict | None:
+        from kinhteso import building, publishing
+
+        if scope is None:
+            return None
+        return publishing.publish(dagkit.warehouse_dsn(), building.BuildScope.from_json(scope)).to_json()
+
+    publish(build())
+
+
+warehouse_daily()

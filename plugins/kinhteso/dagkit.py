@@ -1,0 +1,244 @@
+"""What every DAG file shares: owner, tags, time limits, the alert, the business day, and the way to the sources.
+
+Nothing here looks up a connection or variable when a DAG file is parsed.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+import psycopg
+
+from kinhteso.settings import Settings
+
+OWNER = "data-platform"
+TIMEZONE = "Asia/Ho_Chi_Minh"
+START = datetime(2021, 9, 1)
+#: Partition keys of platform runs and their asset events: the business day.
+DAY_FORMAT = "%Y-%m-%d"
+
+log = logging.getLogger("kinhteso.alert")
+
+
+class Tag(StrEnum):
+    """The closed vocabulary of DAG tags."""
+
+    INTAKE = "intake"
+    WAREHOUSE = "warehouse"
+    POSTMART = "postmart"
+    VOSO = "voso"
+    REGISTERS = "registers"
+
+
+def alert(context: Mapping[str, Any]) -> None:
+    """One message per failed run, for a person: which run, what failed, where to look. Sent by the log; other ways hang on it later."""
+    run = context["dag_run"]
+    log.error(
+        "ALERT %s run %s failed (%s). Owner: %s. Next: open the red task of this run, read its last message; runbooks are in docs/runbooks/.",
+        run.dag_id,
+        run.run_id,
+        context.get("reason") or "a task failed",
+        OWNER,
+    )
+
+
+def defaults(*tags: Tag, hours: float) -> dict[str, Any]:
+    """Arguments of @dag that all DAGs share; a run that takes longer than ``hours`` fails."""
+    return {
+        "start_date": START,
+        "catchup": False,
+        "max_active_runs": 1,
+        "dagrun_timeout": timedelta(hours=hours),
+        "tags": [str(t) for t in tags],
+        "on_failure_callback": alert,
+        "default_args": {
+            "owner": OWNER,
+            "retries": int(os.environ.get("KINHTESO_TASK_RETRIES", "1")),
+            "retry_delay": timedelta(minutes=5),
+            "execution_timeout": timedelta(hours=2),
+        },
+    }
+
+
+def day_params() -> dict[str, Any]:
+    """Parameters of a run that is started by hand: its business day, and whether it is a replay."""
+    from airflow.sdk import Param
+
+    return {
+        "business_day": Param(None, type=["null", "string"], format="date", title="Ngày số liệu · Business day (YYYY-MM-DD)"),
+        "replay": Param(False, type="boolean", title="Chạy lại, không chờ hạn · Replay: do not wait for a deadline in the past"),
+    }
+
+
+def business_day(context: Mapping[str, Any]) -> date:
+    """The run's business day: its parameter, else its partition key; never the clock.
+
+    Raises ValueError telling how to start the run when it carries neither.
+    """
+    given = (context.get("params") or {}).get("business_day") or context["dag_run"].partition_key
+    if not given:
+        raise ValueError(
+            f"This run of {context['dag_run'].dag_id} carries no business day. Start it with the parameter "
+            '{"business_day": "YYYY-MM-DD"} or with a partition key of that form.'
+        )
+    return date.fromisoformat(str(given)[:10])
+
+
+def is_replay(context: Mapping[str, Any]) -> bool:
+    """A replay takes what is there now and does not wait for a deadline that lies in the past."""
+    return bool((context.get("params") or {}).get("replay"))
+
+
+@contextmanager
+def warehouse() -> Iterator[psycopg.Connection[Any]]:
+    """A connection to the warehouse with its tables in place (connection id ``warehouse``)."""
+    from kinhteso import warehouse as database
+
+    conn = database.connect(warehouse_dsn())
+    try:
+        database.migrate(conn)
+        yield conn
+    finally:
+        conn.close()
+
+
+def warehouse_dsn() -> str:
+    """libpq connection string of the connection ``warehouse``."""
+    from airflow.sdk import Connection
+
+    from kinhteso.warehouse import conninfo
+
+    return conninfo(Connection.get("warehouse").get_uri())
+
+
+def settings() -> Settings:
+    """Settings from the environment, read when a task runs."""
+    return Settings.from_environment()
+
+
+@contextmanager
+def postmart_outbox(conn: psycopg.Connection[Any]) -> Iterator[Any]:
+    """An SFTP client on the connection ``postmart``. The host key is the one the connection carries, else the one seen first: a key that
+    changes is refused, never accepted by itself (EXPORTS F54)."""
+    import base64
+
+    from airflow.providers.sftp.hooks.sftp import SFTPHook
+
+    from kinhteso.readers import DeliveryRefused
+
+    hook = SFTPHook(ssh_conn_id="postmart")
+    if hook.host_key is None:
+        hook.no_host_key_check = True  # the pin below decides
+    with hook.get_managed_conn() as client:
+        channel = client.get_channel()
+        key = channel.get_transport().get_remote_server_key() if channel is not None else None
+        if key is not None:
+            seen = f"{key.get_name()} {base64.b64encode(key.asbytes()).decode()}"
+            pinned = conn.execute(
+                "insert into ops.source_pin (source, kind, value) values ('postmart', 'host_key', %s)"
+                " on conflict (source, kind) do update set source = excluded.source returning value",
+                (seen,),
+            ).fetchone()
+            if pinned and pinned[0] != seen and hook.host_key is None:
+                raise DeliveryRefused(
+                    "F54",
+                    "Postmart's SFTP host key is not the one seen first. Nothing was read. Ask the supplier whether the server changed; if so, put "
+                    "the new key into the connection (extra host_key) or delete the row of ops.source_pin. Runbook: docs/runbooks/login-refused.md",
+                )
+        yield client
+
+
+def voso_client() -> Any:
+    """A client of the Vỏ Sò export API on the connection ``voso``."""
+    from airflow.sdk import Connection
+
+    from kinhteso.platforms.voso import VosoClient, base_url_of
+
+    c = Connection.get("voso")
+    return VosoClient(base_url_of(c.conn_type, c.host, c.port, c.schema, c.extra_dejson), c.login, c.password)
+
+
+def landed_or_wait(
+    conn: psycopg.Connection[Any], arrivals: Any, source: str, dataset: str, day: date, *, is_over: bool
+) -> Any:
+    """What a landing sensor answers: done, ask again later, or (deadline passed, something refused) a failure that says so."""
+    from airflow.sdk import PokeReturnValue
+
+    from kinhteso import intake
+
+    if arrivals.is_due and not is_over and not arrivals.landed:
+        return PokeReturnValue(is_done=False)
+    if arrivals.is_due and is_over:
+        intake.mark_missing(conn, source, dataset, day)
+    if arrivals.refused:
+        raise intake.StepFailed("\n\n".join(arrivals.refused))
+    return PokeReturnValue(is_done=True, xcom_value=len(arrivals.landed))
+
+
+def load_step(source: str) -> Any:
+    """A mapped task that loads all of ``dataset`` that is landed, whatever became of the landing of other files."""
+    from airflow.sdk import TriggerRule, get_current_context, task
+
+    @task(task_id="load", trigger_rule=TriggerRule.ALL_DONE, map_index_template="{{ dataset }}")
+    def load(dataset: str) -> int:
+        from kinhteso import intake
+
+        get_current_context()["dataset"] = dataset  # type: ignore[typeddict-unknown-key]
+        with warehouse() as conn:
+            return len(intake.load(conn, settings(), source, dataset))
+
+    return load
+
+
+def judge_step(source: str) -> Any:
+    """A mapped task in which Great Expectations judges all of ``dataset`` that is loaded; fails when a delivery is rejected."""
+    from airflow.sdk import TriggerRule, get_current_context, task
+
+    @task(task_id="judge", trigger_rule=TriggerRule.ALL_DONE, map_index_template="{{ dataset }}")
+    def judge(dataset: str) -> int:
+        from kinhteso import intake
+
+        get_current_context()["dataset"] = dataset  # type: ignore[typeddict-unknown-key]
+        with warehouse() as conn:
+            return len(intake.judge(conn, settings(), source, dataset))
+
+    return judge
+
+
+def announce_step(source: str, asset: Any) -> Any:
+    """A task that emits ``asset`` for the run's business day when something of ``source`` waits for a release, whatever failed beside it."""
+    from airflow.sdk import TriggerRule, get_current_context, task
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    @task(task_id="announce", trigger_rule=TriggerRule.ALL_DONE, outlets=[asset])
+    def announce() -> None:
+        context = get_current_context()
+        with warehouse() as conn:
+            row = conn.execute("select 1 from ops.change where source = %s and release_id is null limit 1", [source]).fetchone()
+        if row is None or is_replay(context):
+            raise AirflowSkipException("nothing new counts" if row is None else "a replay publishes by itself")
+        context["outlet_events"][asset].add_partitions(business_day(context).isoformat())
+
+    return announce
+
+
+def verdict_step(source: str, datasets: list[str]) -> Any:
+    """The last task: green only when every dataset of the day counts, so that a run is never green and wrong (RELIABILITY I6)."""
+    from airflow.sdk import TriggerRule, get_current_context, task
+
+    @task(task_id="verdict", trigger_rule=TriggerRule.NONE_FAILED)
+    def verdict() -> None:
+        from kinhteso import intake
+
+        with warehouse() as conn:
+            lines = intake.refusals(conn, source, business_day(get_current_context()), datasets)
+        if lines:
+            raise intake.StepFailed("What does not count:\n  " + "\n  ".join(lines))
+
+    return verdict

@@ -1,0 +1,209 @@
+"""What the daily DAGs do with one dataset: land what has come, load it, judge it.
+
+The steps hand nothing to each other but the ledger: `load` takes what is landed, `judge` what is loaded, so a step that died after its
+commit, or ran twice, finds its work where the database says it is. A step goes on to the next delivery when one is refused and raises at
+the end, naming every refusal: one bad file does not hold up another (RELIABILITY I8).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import date, datetime, time, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import psycopg
+
+from kinhteso import contracts, ledger, registers
+from kinhteso.landing import Landing
+from kinhteso.platforms import postmart, voso
+from kinhteso.readers import DeliveryRefused
+from kinhteso.settings import Settings
+
+log = logging.getLogger(__name__)
+
+LOCAL = ZoneInfo("Asia/Ho_Chi_Minh")
+#: EXPORTS §9.1: at 09:00 local of the next day a delivery is missing, not late.
+DEADLINE = time(9, 0)
+
+
+class StepFailed(Exception):
+    """Some deliveries of this step were refused or are missing; each is named, with what to do."""
+
+
+@dataclass
+class Arrivals:
+    """What one look at a source brought. ``is_due`` is true while the asked day itself has not come."""
+
+    landed: list[int] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+    is_due: bool = False
+
+
+def deadline(day: date) -> datetime:
+    """When the delivery of business day ``day`` counts as missing."""
+    return datetime.combine(day + timedelta(days=1), DEADLINE, LOCAL)
+
+
+def days_to_look_at(first_day: date, day: date) -> list[date]:
+    """The asked day and those before it that the source still keeps, oldest first."""
+    start = max(first_day, day - timedelta(days=ledger.LOOK_BACK_DAYS - 1))
+    return [start + timedelta(days=n) for n in range((day - start).days + 1)]
+
+
+def _refuse(conn: psycopg.Connection[Any], arrivals: Arrivals, contract: contracts.Contract, day: date, error: Exception) -> None:
+    arrivals.refused.append(str(error))
+    log.error("%s", error)
+    ledger.expect(conn, contract.source, contract.dataset, day, deadline(day), mode=contract.mode, reason=str(error)[:2000])
+
+
+def land_postmart(
+    conn: psycopg.Connection[Any], sftp: Any, settings: Settings, dataset: str, day: date, run_id: str | None
+) -> Arrivals:
+    """Land every version of ``dataset`` that the outbox holds and the ledger does not, of ``day`` and the 34 days before it."""
+    contract = contracts.load_contract("postmart", dataset)
+    landing, arrivals = Landing(settings.landing), Arrivals()
+    for offered_day in days_to_look_at(settings.first_day, day):
+        known = ledger.known_versions(conn, "postmart", dataset, offered_day)
+        try:
+            offers = [o for o in postmart.offers(sftp, offered_day, [contract]) if o.dataset == dataset]
+        except DeliveryRefused as error:
+            if offered_day == day or not known:
+                _refuse(conn, arrivals, contract, offered_day, error)
+            continue
+        for offer in sorted(offers, key=lambda o: o.version):
+            export = known.get(offer.version)
+            if export is not None and export.state != "expected" and (export.sha256 == offer.sha256 or offer.sha256 is None):
+                continue
+            try:
+                delivery = postmart.land(sftp, offer, landing, settings.first_day)
+                arrivals.landed.append(ledger.landed(conn, delivery, run_id))
+            except ledger.ContentChanged as error:
+                arrivals.refused.append(str(error))
+                log.error("%s", error)
+            except DeliveryRefused as error:
+                _refuse(conn, arrivals, contract, offered_day, error)
+    arrivals.is_due = not _has_come(conn, "postmart", dataset, day)
+    return arrivals
+
+
+def land_voso(
+    conn: psycopg.Connection[Any], client: Callable[[], voso.VosoClient], settings: Settings, dataset: str, day: date, run_id: str | None
+) -> Arrivals:
+    """Pull ``dataset`` for ``day`` and for each earlier day of the last 35 that has no accepted pull, oldest first.
+
+    The first day of all comes by the bulk job (EXPORTS, "Backlog"); a window begins ten minutes before the last accepted one ended.
+    """
+    contract = contracts.load_contract("voso", dataset)
+    landing, arrivals = Landing(settings.landing), Arrivals()
+    missing = ledger.missing_days(conn, "voso", dataset, settings.first_day, day)
+    waiting = {e.business_day for e in map(lambda i: ledger.get(conn, i), _in_work(conn, "voso", dataset))}
+    source = client() if missing else None
+    for wanted in missing:
+        if wanted in waiting:
+            continue
+        version = ledger.next_version(conn, "voso", dataset, wanted)
+        assert source is not None
+        try:
+            if wanted == settings.first_day:
+                delivery = voso.land_backlog(source, contract, wanted, landing, version)
+            else:
+                since = ledger.watermark(conn, "voso", dataset, wanted)
+                delivery = voso.land_day(source, contract, wanted, since, landing, version, settings.first_day)
+            arrivals.landed.append(ledger.landed(conn, delivery, run_id))
+        except voso.NotReady as error:
+            log.info("%s", error)
+            ledger.expect(conn, "voso", dataset, wanted, deadline(wanted), mode=contract.mode, reason=str(error))
+        except DeliveryRefused as error:
+            _refuse(conn, arrivals, contract, wanted, error)
+    arrivals.is_due = not _has_come(conn, "voso", dataset, day)
+    return arrivals
+
+
+def land_registers(conn: psycopg.Connection[Any], settings: Settings, dataset: str, run_id: str | None) -> Arrivals:
+    """Land the forms of ``dataset`` in the inbox that were not taken yet (by content)."""
+    landing, arrivals = Landing(settings.landing), Arrivals()
+    for form in registers.scan(Path(settings.registers_inbox)):
+        if form.dataset != dataset or ledger.same_content(conn, "registers", dataset, form.sha256):
+            continue
+        try:
+            delivery = registers.land(form, landing, lambda unit, as_of: ledger.next_version(conn, "registers", dataset, as_of, unit))
+            arrivals.landed.append(ledger.landed(conn, delivery, run_id))
+        except DeliveryRefused as error:
+            arrivals.refused.append(str(error))
+            log.error("%s", error)
+    return arrivals
+
+
+def _has_come(conn: psycopg.Connection[Any], source: str, dataset: str, day: date) -> bool:
+    return any(e.state not in {"expected"} for e in ledger.known_versions(conn, source, dataset, day).values())
+
+
+def _in_work(conn: psycopg.Connection[Any], source: str, dataset: str) -> list[int]:
+    return ledger.exports_to_load(conn, source, dataset) + ledger.exports_to_judge(conn, source, dataset)
+
+
+def mark_missing(conn: psycopg.Connection[Any], source: str, dataset: str, day: date) -> None:
+    """The deadline has passed: note the day as expected and missing. A missing file is never "no data" (EXPORTS §9.1)."""
+    contract = contracts.load_contract(source, dataset)
+    due = deadline(day)
+    ledger.expect(conn, source, dataset, day, due, mode=contract.mode, reason=f"missing: nothing came until {due:%d/%m/%Y %H:%M}")
+
+
+def expect_day(conn: psycopg.Connection[Any], day: date) -> None:
+    """Note what of ``day`` is due and has not come; what is known already stays as it is."""
+    for contract in contracts.all_contracts():
+        if contract.source in {"postmart", "voso"}:
+            ledger.expect(conn, contract.source, contract.dataset, day, deadline(day), mode=contract.mode)
+
+
+def load(conn: psycopg.Connection[Any], settings: Settings, source: str, dataset: str) -> list[int]:
+    """Load everything of ``dataset`` that is landed; returns the export ids. Raises StepFailed naming what was refused."""
+    from kinhteso import loading
+
+    contract = contracts.load_contract(source, dataset)
+    landing = Landing(settings.landing)
+    return _each(
+        ledger.exports_to_load(conn, source, dataset), lambda e: loading.load(conn, e, contract, landing, settings.phone_key), (loading.LoadRefused,)
+    )
+
+
+def judge(conn: psycopg.Connection[Any], settings: Settings, source: str, dataset: str) -> list[int]:
+    """Judge everything of ``dataset`` that is loaded, oldest day first. Raises StepFailed naming what was rejected."""
+    waiting = ledger.exports_to_judge(conn, source, dataset)
+    if not waiting:
+        return []
+    from kinhteso import judging
+
+    return _each(waiting, lambda e: judging.judge(conn, e), (judging.JudgementFailed, ledger.ConservationBroken))
+
+
+def _each(export_ids: Iterable[int], step: Callable[[int], Any], refusals: tuple[type[Exception], ...]) -> list[int]:
+    done, failed = [], []
+    for export_id in export_ids:
+        try:
+            step(export_id)
+            done.append(export_id)
+        except refusals as error:
+            failed.append(str(error))
+    if failed:
+        raise StepFailed("\n\n".join(failed))
+    return done
+
+
+def refusals(conn: psycopg.Connection[Any], source: str, day: date, datasets: Iterable[str]) -> list[str]:
+    """What of ``source`` and ``day`` does not count: missing or rejected, one line each, with the reason."""
+    lines = []
+    for dataset in datasets:
+        versions = ledger.known_versions(conn, source, dataset, day)
+        if any(e.state == "accepted" for e in versions.values()):
+            continue
+        newest = max(versions.values(), key=lambda e: e.version, default=None)
+        if newest is None:
+            lines.append(f"{source}/{dataset} {day}: nothing is known of it")
+        else:
+            lines.append(f"{newest.label}: {newest.state}. {newest.reason or ''}".strip())
+    return lines
