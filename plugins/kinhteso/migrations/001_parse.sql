@@ -73,6 +73,10 @@ $$ select case when t ~ '^ *[0-9]{1,13} *$' then to_timestamp(t::double precisio
 create or replace function parse.boolean(t text) returns boolean language sql immutable parallel safe as
 $$ select case lower(btrim(t)) when 'true' then true when 'false' then false end $$;
 
+-- JSON text, or NULL when it is none. Procedural, because PostgreSQL 15 cannot ask whether text is JSON without trying.
+create or replace function parse.json(t text) returns jsonb language plpgsql immutable as
+$$ begin return t::jsonb; exception when others then return null; end $$;
+
 -- The business day (Asia/Ho_Chi_Minh) an instant falls in: day D is [D-1 17:00Z, D 17:00Z).
 create or replace function parse.business_day(ts timestamptz) returns date language sql immutable parallel safe as
 $$ select (ts at time zone interval '+07:00')::date $$;

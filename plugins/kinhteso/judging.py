@@ -1,0 +1,635 @@
+"""Great Expectations judges what arrived, before anything of it counts.
+
+One suite per dataset, built from its contract: what the columns say (required, type, allowed values and words, pattern, unique key) and
+the explicit `expectations:` of expectations/<source>/<dataset>.yml. Great Expectations reads the rows of one export from raw, less what the
+load has set aside, and its failures decide by severity: critical rejects the delivery, warning quarantines rows, info warns. Which rows fail
+is found by the same conditions in SQL, set-based; if the two ever count differently, nothing is decided and the task fails.
+
+Verdict, results, quarantine and the move in the ledger are one transaction. Great Expectations is imported inside the functions: it takes
+seconds, and most tasks do not need it.
+"""
+
+import json
+import logging
+import os
+import re
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import contextmanager
+from csv import DictReader
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from kinhteso import ledger
+from kinhteso.warehouse import raw_columns
+
+RUNBOOK = "docs/runbooks/export-rejected.md"
+SAMPLE = 5
+SEEDS = Path(__file__).parents[2] / "dbt_project" / "seeds"
+SEVERITY = {"reject": "critical", "quarantine": "warning", "warn": "info"}
+_PARSERS = {
+    "integer": "parse.integer", "decimal": "parse.decimal", "money": "parse.money", "date": "parse.local_date", "datetime": "parse.local_time",
+    "epoch_ms": "parse.epoch_ms", "boolean": "parse.boolean", "rate": "parse.rate", "json": "parse.json",
+}  # fmt: skip
+_TYPE_IN_WORDS = {
+    "integer": "a whole number", "decimal": "a number with decimal comma", "money": "an amount in whole VND", "date": "a date dd/MM/yyyy",
+    "datetime": "a time dd/MM/yyyy HH:mm:ss", "epoch_ms": "milliseconds since 1970", "boolean": "true or false", "rate": "a rate",
+    "json": "JSON",
+}  # fmt: skip
+
+log = logging.getLogger(__name__)
+
+
+class JudgementFailed(RuntimeError):
+    """The delivery is rejected; the message says to a person what is wrong and what to do."""
+
+
+class JudgementBroken(RuntimeError):
+    """The judge could not judge: an expectation raised, or Great Expectations and SQL count differently. Nothing was decided."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One expectation: what Great Expectations is asked, and the same condition in SQL over the judged rows (true for a bad row)."""
+
+    rule: str
+    name: str
+    outcome: str
+    says: str
+    bad: str = ""  # condition on the judged rows
+    query: str = ""  # instead of `bad`: a query of offending things; {batch} are the judged rows
+    native: tuple[str, dict[str, Any]] | None = None  # expectation class and its arguments
+    flag: str = ""  # expression over the typed row, kept in the judged rows under `column`
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A result: how many rows (or things) fail, of how many, with the first keys."""
+
+    rule: str
+    name: str
+    outcome: str
+    says: str
+    passed: bool
+    rows_failed: int
+    rows_total: int
+    sample: tuple[str, ...] = ()
+    figure: float | None = None
+    bound: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of an export; `checks` holds every result, failed or not."""
+
+    export_id: int
+    state: str
+    rows: int
+    rows_quarantined: int
+    checks: tuple[Check, ...] = ()
+    seconds: float = 0.0
+    reason: str | None = None
+
+    @property
+    def failed(self) -> list[Check]:
+        return [check for check in self.checks if not check.passed]
+
+
+@dataclass
+class _Scope:
+    """What conditions may refer to, for one export."""
+
+    export: ledger.Export
+    contract: Any
+    words: dict[str, dict[str, str]] = field(default_factory=dict)  # column -> delivered spelling -> canonical
+    stores: ledger.Export | None = None
+    previous: ledger.Export | None = None
+
+
+def judge(conn: psycopg.Connection, export_id: int, contract: Any = None, *, again: bool = False) -> Verdict:
+    """Judge one loaded export and move it to accepted or rejected; returns the verdict.
+
+    An export that was judged before keeps its verdict, without being judged again, unless `again` (after a rule, a word or a reference
+    changed): then results and quarantine are replaced, and an accepted export whose counting rows changed is queued for a build.
+    Raises JudgementFailed for a rejected delivery (each time), JudgementBroken and ledger.ConservationBroken when nothing was decided.
+    """
+    started = time.monotonic()
+    export = ledger.get(conn, export_id)
+    if contract is None:
+        from kinhteso.contracts import load_contract
+
+        contract = load_contract(export.source, export.dataset)
+    with ledger.locked(conn, export.source, export.dataset, export.business_day):
+        export = ledger.get(conn, export_id, for_update=True)
+        if export.loaded_at is None:
+            raise ledger.LedgerError(f"{export.label} is {export.state}, not loaded: there is nothing to judge. {export.reason or ''}".strip())
+        if export.state == "superseded" or (export.state in ("accepted", "rejected") and not again):
+            verdict = _verdict_on_file(conn, export)
+        else:
+            verdict = _judge(conn, export, contract, started)
+    if verdict.state == "rejected":
+        raise JudgementFailed(verdict.reason or f"{export.label} is rejected")
+    return verdict
+
+
+def _verdict_on_file(conn: psycopg.Connection, export: ledger.Export) -> Verdict:
+    rows = conn.execute(
+        """select rule_id, rule_name, outcome, rule, passed, rows_failed, rows_total, sample, figure, bound from ops.check_result
+           where export_id = %s order by rule_name""",
+        [export.export_id],
+    ).fetchall()
+    checks = tuple(Check(*row[:7], tuple(row[7] or ()), *(None if v is None else float(v) for v in row[8:])) for row in rows)
+    return Verdict(export.export_id, export.state, export.rows_delivered or 0, export.rows_quarantined or 0, checks, 0.0, export.reason)
+
+
+def _judge(conn: psycopg.Connection, export: ledger.Export, contract: Any, started: float) -> Verdict:
+    _forget(conn, export)
+    scope = _Scope(export, contract)
+    scope.words = _words_found(conn, export, contract)
+    scope.stores = _reference(conn, export, "stores")
+    scope.previous = ledger.latest_accepted(conn, export.source, export.dataset, export.business_day)
+    rules = suite(scope)
+    rows_query = judged_rows(scope, rules)
+
+    asked = _ask_great_expectations(conn, export, rows_query, rules)
+    conn.execute("drop table if exists pg_temp.judged")
+    conn.execute("create temporary table judged on commit drop as " + rows_query)  # type: ignore[arg-type]
+    checks = _count(conn, rules, asked)
+
+    for rule, check in zip(rules, checks, strict=True):
+        if rule.outcome == "quarantine" and not check.passed:
+            _quarantine(conn, export, contract, rule)
+    checks += _limits(conn, scope, rules)
+    _store_results(conn, export, checks)
+    conn.execute("drop table pg_temp.judged")
+
+    counted = ledger.store_counts(conn, export.export_id)
+    rejected = [check for check in checks if not check.passed and check.outcome == "reject"]
+    conn.execute("update ops.export set judged_at = now() where export_id = %s", [export.export_id])
+    if rejected:
+        if export.state == "accepted":
+            conn.execute("update ops.export set state = 'judged' where export_id = %s", [export.export_id])
+            ledger.change(conn, export, "replayed")
+        reason = _for_a_person(export, contract, rejected, checks)
+        ledger.conservation(conn, export.export_id)
+        ended = ledger.reject(conn, export.export_id, reason)
+    elif export.state == "accepted":
+        ledger.conservation(conn, export.export_id)
+        if (counted["loaded"], counted["quarantined"]) != (export.rows_loaded, export.rows_quarantined):
+            ledger.change(conn, export, "replayed")
+        ended = ledger.get(conn, export.export_id)
+    else:
+        conn.execute("update ops.export set state = 'judged', reason = null where export_id = %s", [export.export_id])
+        ended = ledger.accept(conn, export.export_id)
+    seconds = time.monotonic() - started
+    verdict = Verdict(export.export_id, ended.state, counted["held"], counted["quarantined"], tuple(checks), seconds, ended.reason)
+    log.info(
+        "%s: %s, %s rows, %s quarantined, %s of %s checks failed, %.1f s",
+        export.label, ended.state, verdict.rows, verdict.rows_quarantined, len(verdict.failed), len(checks), seconds,
+    )  # fmt: skip
+    return verdict
+
+
+def _forget(conn: psycopg.Connection, export: ledger.Export) -> None:
+    """Results and quarantine of an earlier judgement; what a person dismissed stays out of the way of the rows that count."""
+    for statement in (
+        "delete from ops.set_aside_row where export_id = %s and outcome = 'quarantined'",
+        "delete from ops.quarantine_row where export_id = %s",
+        "delete from ops.check_result where export_id = %s and rule_name not like 'reader_warning_%%'",
+    ):
+        conn.execute(statement, [export.export_id])
+
+
+# ---- the suite -----------------------------------------------------------------------------------------------------------------
+
+
+def suite(scope: _Scope) -> list[Rule]:
+    """Every rule of a dataset: those its columns imply, its key, and those written out in its file."""
+    rules: list[Rule] = []
+    for column in scope.contract.columns:
+        if column.keep:
+            rules += _column_rules(scope, column)
+    rules += _key_rules(scope.contract)
+    rules += [rule for given in scope.contract.expectations or [] if (rule := _explicit(scope, given))]
+    names = [rule.name for rule in rules]
+    doubled = {name for name in names if names.count(name) > 1}
+    if doubled:
+        raise ValueError(f"expectations/{scope.contract.source}/{scope.contract.dataset}.yml: names used twice: {sorted(doubled)}")
+    return rules
+
+
+def _column_rules(scope: _Scope, column: Any) -> list[Rule]:
+    heading = column.heading
+    if column.personal:
+        # Only a key is left of it: it can be missing, nothing else. A phone of which no key can be made is no fault (F26).
+        if not (column.required and column.personal == "name"):
+            return []
+        name = f"{column.name}_key"
+        return [_native("Q03", f"{column.name}_required", f"{heading} must be given", "ExpectColumnValuesToNotBeNull", name, f'"{name}" is null')]
+    name, rules = column.name, []
+    if column.required:
+        rules.append(_native("Q03", f"{name}_required", f"{heading} must be given", "ExpectColumnValuesToNotBeNull", name, f'"{name}" is null'))
+    if column.type in _PARSERS:
+        says = f"{heading} must be {_TYPE_IN_WORDS[column.type]}"
+        rules.append(
+            _native("Q03", f"{name}_type", says, "ExpectColumnValuesToBeNull", f"unread__{name}", f'"unread__{name}" is not null',
+                    flag=f'case when "{name}" is null then "raw__{name}" end')
+        )  # fmt: skip
+    pattern = "^[0-9a-f]{64}$" if column.type == "hex64" else column.pattern
+    if pattern:
+        says = f"{heading} must be {'64 hexadecimal digits' if column.type == 'hex64' else f'written like {pattern}'}"
+        rules.append(
+            _native("Q03", f"{name}_pattern", says, "ExpectColumnValuesToMatchRegex", name, f'"{name}" !~ {_text(pattern)}', regex=pattern)
+        )
+    if column.allowed:
+        allowed = [str(value) for value in column.allowed]
+        says = f"{heading} must be one of: {', '.join(allowed)}"
+        rules.append(
+            _native("Q03", f"{name}_allowed", says, "ExpectColumnValuesToBeInSet", name, f'"{name}" not in ({_texts(allowed)})', value_set=allowed)
+        )
+    if column.words:
+        known = sorted({*scope.words.get(name, {}), *(row["word"] for row in _seed_words(scope.contract.source, column.words))})
+        # F46: an order of a status nobody knows stays, as UNKNOWN, with a warning; any other unknown word makes the row unusable.
+        rule, outcome = ("F46", "warn") if column.words == "order_status" else ("Q03", "quarantine")
+        says = f"{heading} must be a word of the list `{column.words}` (dbt_project/seeds/status_words.csv)"
+        rules.append(
+            _native(rule, f"{name}_words", says, "ExpectColumnValuesToBeInSet", name, f'"{name}" not in ({_texts(known)})', outcome, value_set=known)
+        )
+    return rules
+
+
+def _native(
+    rule: str, name: str, says: str, expectation: str, column: str, bad: str, outcome: str = "quarantine", flag: str = "", **arguments: Any
+) -> Rule:
+    return Rule(rule, name, outcome, says, bad, native=(expectation, {"column": column, **arguments}), flag=flag)
+
+
+def _key_rules(contract: Any) -> list[Rule]:
+    """Q04. Exact duplicates are set aside before; what is left twice differs, and nobody knows which is right: none of them counts."""
+    if contract.row_group:
+        group = f'"{contract.row_group}"'
+        head = ", ".join(f'"raw__{column.name}"' for column in contract.columns if column.keep and column.fill and not column.personal)
+        over = f"over (partition by {group})"
+        return [
+            Rule(
+                "Q04", "key_unique", "quarantine",
+                f"a {contract.row_group} must come in one block with one set of order values; blocks of it that differ cannot both be right",
+                '"flag__key_unique"',
+                flag=f"{group} is not null and (max(source_row) {over} - min(source_row) {over} + 1 <> count(*) {over}"
+                f" or min(md5(row({head})::text)) {over} <> max(md5(row({head})::text)) {over})",
+            )
+        ]  # fmt: skip
+    if not contract.key:
+        return []
+    says = f"the key ({', '.join(contract.key)}) must be unique; rows of one key that differ cannot both be right"
+    return [
+        Rule(
+            "Q04", "key_unique", "quarantine", says, '"flag__key_unique"', native=("ExpectColumnValuesToBeUnique", {"column": "row_key"}),
+            flag=f"row_key is not null and count(*) over (partition by row_key) > 1",
+        )
+    ]  # fmt: skip
+
+
+def _explicit(scope: _Scope, given: dict[str, Any]) -> Rule | None:
+    """A rule written in the file; None when what it needs (`needs: stores | previous`) is not there yet."""
+    needs = given.get("needs")
+    if (needs == "stores" and not scope.stores) or (needs == "previous" and not scope.previous):
+        return None
+    name, says = str(given["name"]), str(given["says"])
+    if given["outcome"] not in SEVERITY:
+        raise ValueError(f"{name}: outcome {given['outcome']!r} is none of {sorted(SEVERITY)}")
+    if "query" in given:
+        if given["outcome"] == "quarantine":
+            raise ValueError(f"{name}: a query cannot name rows to quarantine; use `rows`")
+        return Rule(str(given["rule"]), name, given["outcome"], says, query=_fill(scope, given["query"]))
+    return Rule(str(given["rule"]), name, given["outcome"], says, f'"flag__{name}"', flag=f"coalesce(({_fill(scope, given['rows'])}), false)")
+
+
+_PLACEHOLDER = re.compile(r"\{([a-z_]+(?:\.[A-Za-z0-9_]+)*)\}")
+
+
+def _fill(scope: _Scope, text: str) -> str:
+    """Put the facts of this export into a condition: {day}, {day_start}, {day_end}, {is_backlog}, {received_at}, {stores}, {previous},
+    {limit.RULE.parameter}, {carrier.SCHEME}, {communes.COLUMN}; {batch} stays for the judge.
+    """
+    export = scope.export
+
+    def value(match: re.Match[str]) -> str:
+        head, *rest = match[1].split(".")
+        if head == "batch":
+            return match[0]
+        if head == "day":
+            return f"date '{export.business_day}'"
+        if head in ("day_start", "day_end"):
+            return f"(timestamptz '{export.business_day} 00:00:00+07'{' + interval ' + _text('24 hours') if head == 'day_end' else ''})"
+        if head == "is_backlog":
+            return "true" if export.is_backlog else "false"
+        if head == "received_at":
+            seen = export.pulled_at or export.received_at or export.landed_at
+            return f"timestamptz '{seen.isoformat()}'" if seen else "now()"
+        if head in ("stores", "previous"):
+            return _counting_rows(getattr(scope, head))
+        if head == "limit":
+            return str(float(scope.contract.limits[rest[0]][rest[1]]))
+        if head == "carrier":
+            return ", ".join(row["code"] for row in _seed("carrier_status") if row["status_scheme"] == rest[0] and row["canonical"] != "UNKNOWN")
+        if head == "communes":
+            return _texts(sorted({row[rest[0]] for row in _seed("commune_crosswalk") if row[rest[0]]}))
+        raise ValueError(f"unknown placeholder {match[0]}")
+
+    return _PLACEHOLDER.sub(value, text)
+
+
+def _counting_rows(export: ledger.Export) -> str:
+    return (
+        f"(select r.* from raw.{export.source}_{export.dataset} as r where r.export_id = {export.export_id} and not exists "
+        f"(select from ops.set_aside_row as a where a.export_id = {export.export_id} and a.source_row = r.source_row))"
+    )
+
+
+def _reference(conn: psycopg.Connection, export: ledger.Export, dataset: str) -> ledger.Export | None:
+    """The accepted snapshot of that dataset to hold references against: of the same day, else the last one before."""
+    if export.source == "registers" or export.dataset == dataset:
+        return None
+    same_day = ledger.accepted(conn, export.source, dataset, export.business_day)
+    return same_day[-1] if same_day else ledger.latest_accepted(conn, export.source, dataset, export.business_day)
+
+
+# ---- seeds ---------------------------------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=8)
+def _read_seed(path: Path, changed_at: int) -> tuple[dict[str, str], ...]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return tuple(DictReader(file))
+
+
+def _seed(name: str) -> tuple[dict[str, str], ...]:
+    path = SEEDS / f"{name}.csv"
+    return _read_seed(path, path.stat().st_mtime_ns)
+
+
+def _seed_words(source: str, domain: str) -> list[dict[str, str]]:
+    return [row for row in _seed("status_words") if row["domain"] == domain and row["source"] == source]
+
+
+def _words_found(conn: psycopg.Connection, export: ledger.Export, contract: Any) -> dict[str, dict[str, str]]:
+    """For each column of words: the spellings of this export that the seed knows, compared as parse.word() does, and what they mean."""
+    found: dict[str, dict[str, str]] = {}
+    for column in contract.columns:
+        if not (column.keep and column.words):
+            continue
+        seed = _seed_words(contract.source, column.words)
+        rows = conn.execute(
+            sql.SQL(
+                """with d as (select distinct {column} as spelling from {table} where export_id = %s and {column} is not null)
+                   select d.spelling, min(w.canonical) from d
+                   join unnest(%s::text[], %s::text[]) as w (word, canonical) on parse.word(w.word) = parse.word(d.spelling) group by 1"""
+            ).format(column=sql.Identifier(column.name), table=sql.Identifier("raw", f"{contract.source}_{contract.dataset}")),
+            [export.export_id, [row["word"] for row in seed], [row["canonical"] for row in seed]],
+        ).fetchall()
+        found[column.name] = dict(rows)
+    return found
+
+
+# ---- the rows ------------------------------------------------------------------------------------------------------------------
+
+
+def judged_rows(scope: _Scope, rules: Sequence[Rule]) -> str:
+    """The query of what is judged: per row source_row, row_key, the raw text of each column (blank as NULL), and what the rules compute.
+
+    Conditions see typed values under the columns' names and the text under raw__<name>.
+    """
+    contract, export = scope.contract, scope.export
+    typed, shown = [], []
+    columns = {column.name: column for column in contract.columns if column.keep and not column.personal}
+    for name in raw_columns(contract):
+        column = columns.get(name)
+        if column is None or (column.type not in _PARSERS and not column.words):
+            typed.append(f'r."{name}" as "raw__{name}", r."{name}" as "{name}"')
+        elif column.words:
+            meanings = scope.words.get(name, {})
+            cases = " ".join(f"when {_text(word)} then {_text(canonical)}" for word, canonical in meanings.items())
+            typed.append(f'r."{name}" as "raw__{name}", ' + (f'case r."{name}" {cases} end as "{name}"' if cases else f'null::text as "{name}"'))
+        else:
+            typed.append(f'case when not parse.blank(r."{name}") then r."{name}" end as "raw__{name}", {_PARSERS[column.type]}(r."{name}") as "{name}"')
+        shown.append(f'"raw__{name}" as "{name}"')
+    key = [contract.row_group] if contract.row_group else [*contract.key, *(["as_of"] if contract.source == "registers" and contract.key else [])]
+    row_key = " || '|' || ".join(f'r."{name}"' for name in key) if key else "null::text"
+    flags = []
+    for rule in rules:
+        if rule.flag:
+            column_name = rule.native[1]["column"] if rule.native and rule.native[1]["column"].startswith("unread__") else f"flag__{rule.name}"
+            flags.append(f'({rule.flag}) as "{column_name}"')
+    return (
+        f"select source_row, row_key, {', '.join(shown + flags)} from (select r.source_row, {row_key} as row_key, {', '.join(typed)} "
+        f'from raw."{contract.source}_{contract.dataset}" as r where r.export_id = {export.export_id} and not exists '
+        f"(select from ops.set_aside_row as a where a.export_id = {export.export_id} and a.source_row = r.source_row and a.outcome <> 'quarantined')"
+        ") as d"
+    )
+
+
+def _text(value: str) -> str:
+    """A text literal; the colon is written so that no SQL layer takes what follows it for a parameter."""
+    quoted = value.replace("\\", "\\\\").replace("'", "''").replace(":", "\\003A")
+    return f"U&'{quoted}'" if "\\" in quoted else f"'{quoted}'"
+
+
+def _texts(values: Iterable[str]) -> str:
+    return ", ".join(map(_text, values)) or "null"
+
+
+# ---- Great Expectations --------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _quiet() -> Any:
+    """No telemetry, no info lines, no progress bars."""
+    os.environ["GX_ANALYTICS_ENABLED"] = "false"
+    logger = logging.getLogger("great_expectations")
+    logger.setLevel(logging.ERROR)
+    yield
+
+
+def _ask_great_expectations(conn: psycopg.Connection, export: ledger.Export, rows_query: str, rules: Sequence[Rule]) -> list[int]:
+    """Validate the suite; how many rows fail each rule, in the order of `rules`. Raises JudgementBroken when an expectation raised."""
+    with _quiet():
+        import great_expectations as gx
+        import great_expectations.expectations as gxe
+
+        context = gx.get_context(mode="ephemeral")
+        context.variables.progress_bars = {"globally": False, "metric_calculations": False}
+        info = conn.info
+        # The address goes past the URL, so that no password stands in a name, a log line or an error of Great Expectations.
+        source = context.data_sources.add_postgres(
+            "warehouse",
+            connection_string="postgresql+psycopg://judge@warehouse/judged",
+            create_temp_table=True,
+            kwargs={"connect_args": {"host": info.host, "port": info.port, "dbname": info.dbname, "user": info.user, "password": info.password,
+                                     "application_name": "kinhteso judge"}},
+        )  # fmt: skip
+        try:
+            asset = source.add_query_asset(f"{export.source}_{export.dataset}", query=rows_query)
+            batch = asset.add_batch_definition_whole_table("export").get_batch()
+            gx_suite = gx.ExpectationSuite(f"{export.source}_{export.dataset}", expectations=[_expectation(gxe, rule) for rule in rules])
+            result = batch.validate(gx_suite, result_format="BASIC")
+        except Exception as error:
+            raise JudgementBroken(f"{export.label}: Great Expectations could not judge it: {type(error).__name__}: {_first_line(error)}") from None
+        finally:
+            _close(source)
+    counts: dict[str, int] = {}
+    for one in result.results:
+        name = one.expectation_config.meta["name"]
+        raised = _raised(one.exception_info)
+        if raised:
+            raise JudgementBroken(f"{export.label}: expectation {name} could not be evaluated: {raised}. Nothing was decided.")
+        found = one.result.get("unexpected_count", one.result.get("observed_value"))
+        counts[name] = int(found or 0)
+        if bool(one.success) != (counts[name] == 0):
+            raise JudgementBroken(f"{export.label}: expectation {name} says success={one.success} with {counts[name]} unexpected rows")
+    return [counts[rule.name] for rule in rules]
+
+
+def _expectation(gxe: Any, rule: Rule) -> Any:
+    common = {"severity": SEVERITY[rule.outcome], "description": rule.says, "meta": {"name": rule.name, "rule": rule.rule, "outcome": rule.outcome}}
+    if rule.native:
+        kind, arguments = rule.native
+        return getattr(gxe, kind)(**arguments, **common)
+    query = rule.query or f'select source_row, row_key from {{batch}} where "flag__{rule.name}"'
+    return gxe.UnexpectedRowsExpectation(unexpected_rows_query=query, **common)
+
+
+def _raised(info: Any) -> str | None:
+    """The message of an exception inside an expectation; Great Expectations gives one record or one per metric."""
+    records = [info] if info and "raised_exception" in info else list((info or {}).values())
+    for record in records:
+        if isinstance(record, dict) and record.get("raised_exception"):
+            return _first_line(record.get("exception_message") or "no message")
+    return None
+
+
+def _first_line(error: Any) -> str:
+    return (str(error).strip().splitlines() or ["no message"])[0][:500]
+
+
+def _close(source: Any) -> None:
+    try:
+        source.get_execution_engine().close()
+        source.get_engine().dispose()
+    except Exception:  # closing is a courtesy: the connection dies with the task anyway
+        log.debug("the judge's own connection did not close", exc_info=True)
+
+
+# ---- the same in SQL -----------------------------------------------------------------------------------------------------------
+
+
+def _count(conn: psycopg.Connection, rules: Sequence[Rule], asked: Sequence[int]) -> list[Check]:
+    """Count the failing rows of every rule in one pass, compare with Great Expectations, and fetch the first keys of what fails."""
+    rowwise = [rule for rule in rules if not rule.query]
+    totals = ", ".join(f"count(*) filter (where {rule.bad})" for rule in rowwise)
+    total, *counts = conn.execute(f"select count(*), {totals} from pg_temp.judged").fetchone()  # type: ignore[arg-type,misc]
+    by_name = dict(zip((rule.name for rule in rowwise), counts, strict=True))
+    checks, differing = [], []
+    for rule, theirs in zip(rules, asked, strict=True):
+        sample: tuple[str, ...] = ()
+        if rule.query:
+            rows = conn.execute(rule.query.replace("{batch}", "pg_temp.judged")).fetchall()  # type: ignore[arg-type]
+            ours, sample = len(rows), tuple(" ".join(map(str, row)) for row in rows[:SAMPLE])
+        else:
+            ours = by_name[rule.name]
+            if ours:
+                sample = _first_keys(conn, rule.bad)
+        if ours != theirs:
+            differing.append(f"{rule.name}: Great Expectations {theirs}, SQL {ours}")
+        checks.append(Check(rule.rule, rule.name, rule.outcome, rule.says, ours == 0, ours, total, sample))
+    if differing:
+        raise JudgementBroken("Great Expectations and SQL count differently, so nothing was decided: " + "; ".join(differing))
+    return checks
+
+
+def _first_keys(conn: psycopg.Connection, bad: str) -> tuple[str, ...]:
+    rows = conn.execute(
+        f"select coalesce(row_key, 'row ' || source_row), min(source_row) from pg_temp.judged where {bad} group by 1 order by 2 limit {SAMPLE}"  # type: ignore[arg-type]
+    ).fetchall()
+    return tuple(row[0] for row in rows)
+
+
+def _quarantine(conn: psycopg.Connection, export: ledger.Export, contract: Any, rule: Rule) -> None:
+    """Set the failing rows aside with the rule in words; of a dataset in blocks, the whole block of each."""
+    bad = rule.bad
+    if contract.row_group:
+        bad = f"{rule.bad} or row_key in (select row_key from pg_temp.judged where {rule.bad} and row_key is not null)"
+    conn.execute(
+        f"""insert into ops.quarantine_row (export_id, source_row, rule_id, rule_name, rule, row_key, content)
+            select r.export_id, r.source_row, %(rule)s, %(name)s, %(says)s, j.row_key, to_jsonb(r) - 'export_id' - 'source_row'
+            from pg_temp.judged as j
+            join raw."{contract.source}_{contract.dataset}" as r on r.export_id = %(id)s and r.source_row = j.source_row
+            where j.source_row in (select source_row from pg_temp.judged where {bad.replace("%", "%%")})""",  # type: ignore[arg-type]
+        {"id": export.export_id, "rule": rule.rule, "name": rule.name, "says": rule.says},
+    )
+    conn.execute(
+        """insert into ops.set_aside_row (export_id, source_row, outcome)
+           select distinct export_id, source_row, 'quarantined' from ops.quarantine_row where export_id = %s and rule_name = %s
+           on conflict do nothing""",
+        [export.export_id, rule.name],
+    )
+
+
+def _limits(conn: psycopg.Connection, scope: _Scope, rules: Sequence[Rule]) -> list[Check]:
+    """Shares that must not be passed (RULINGS 19): `limits: {Q03: {share: 0.005, of: rows, rules: [Q03], outcome: reject}}`.
+
+    Counted are the rows (or blocks, `of: groups`) that fail at least one of the rules; a share above the limit fails. Entries without
+    `share` are parameters of expectations.
+    """
+    checks = []
+    for name, limit in (scope.contract.limits or {}).items():
+        if "share" not in limit:
+            continue
+        held = limit.get("rules", [name])
+        bad = " or ".join(f"({rule.bad})" for rule in rules if rule.rule in held and not rule.query)
+        if not bad:
+            continue
+        unit = "distinct coalesce(row_key, source_row::text)" if limit.get("of") == "groups" else "*"
+        total, failed = conn.execute(f"select count({unit}), count({unit}) filter (where {bad}) from pg_temp.judged").fetchone()  # type: ignore[arg-type,misc]
+        share, bound = (failed / total if total else 0.0), float(limit["share"])
+        what = scope.contract.row_group or "rows" if limit.get("of") == "groups" else "rows"
+        says = limit.get("says") or f"at most {bound:.1%} of {what} may fail {', '.join(held)}"
+        sample = _first_keys(conn, bad) if share > bound else ()
+        checks.append(
+            Check(name, f"limit_{name}", limit.get("outcome", "reject"), says, share <= bound, failed, total, sample, round(share, 6), bound)
+        )
+    return checks
+
+
+def _store_results(conn: psycopg.Connection, export: ledger.Export, checks: Sequence[Check]) -> None:
+    with conn.cursor() as cursor:
+        cursor.executemany(
+            """insert into ops.check_result (export_id, rule_id, rule_name, rule, outcome, passed, rows_failed, rows_total, sample, figure, bound)
+               values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)""",
+            [
+                (export.export_id, c.rule, c.name, c.says, c.outcome, c.passed, c.rows_failed, c.rows_total,
+                 json.dumps(c.sample, ensure_ascii=False) if c.sample else None, c.figure, c.bound)
+                for c in checks
+            ],
+        )  # fmt: skip
+
+
+def _for_a_person(export: ledger.Export, contract: Any, rejected: Sequence[Check], checks: Sequence[Check]) -> str:
+    """Dataset, rules in words, first failing keys, owner, what to do next, runbook (STYLE 9)."""
+    lines = [f"{contract.code} {contract.title}, {export.label}: rejected; the last good state carries on."]
+    for check in rejected:
+        measured = f" ({check.figure:.2%} of {check.rows_total})" if check.figure is not None else ""
+        lines.append(f"- {check.rule} {check.name}: {check.says}. Fails: {check.rows_failed}{measured}. First: {', '.join(check.sample) or 'none named'}")
+        if check.name.startswith("limit_"):
+            culprits = sorted((c for c in checks if not c.passed and c.outcome == "quarantine"), key=lambda c: -c.rows_failed)[:3]
+            lines += [f"  mostly {c.rule} {c.name}: {c.says}. Fails: {c.rows_failed}. First: {', '.join(c.sample)}" for c in culprits]
+    lines.append(
+        f"File: {export.origin}. Owner: {contract.owner}. Next: ask {export.source} for a corrected version; or, if the data are right, correct "
+        f"expectations/{export.source}/{export.dataset}.yml and judge it again. Runbook: {RUNBOOK}"
+    )
+    return "\n".join(lines)
