@@ -16,7 +16,7 @@
 {% macro changed_exports(sources, dataset) -%}
   (select distinct c.export_id, c.source, c.business_day
      from {{ source('ops', 'change') }} as c
-    where c.build_id = {{ var('build_id') }} and c.dataset = '{{ dataset }}'
+    where c.build_id = {{ build_scope('build_id') }} and c.dataset = '{{ dataset }}'
       and c.source in ({% for s in sources %}'{{ s }}'{% if not loop.last %}, {% endif %}{% endfor %}))
 {%- endmacro %}
 
@@ -28,7 +28,17 @@
 
 {% macro beginning() -%} date '0001-01-01' {%- endmacro %}
 {% macro forever() -%} date '9999-12-31' {%- endmacro %}
-{% macro day_var(name) -%} date '{{ var(name) }}' {%- endmacro %}
+
+{# What this build works on, as kinhteso.building wrote it into ops.build. Asked in the database and not passed as variables, because
+   dbt parses the whole project anew when a variable changes. #}
+{% macro build_scope(name) -%}
+  {%- if execute -%}
+    {%- set row = run_query("select build_id, business_date, kpi_from, stock_from, first_day, is_rematch from ops.build order by build_id desc limit 1") -%}
+    {%- if row | length > 0 -%}{{ return(row.rows[0][name]) }}{%- endif -%}
+  {%- endif -%}
+  {{ return(var(name)) }}
+{%- endmacro %}
+{% macro day_var(name) -%} date '{{ build_scope(name) }}' {%- endmacro %}
 
 {# Half up, to a fixed scale; null over a missing or zero denominator (KPI §1.8, RULINGS 15). #}
 {% macro rate(numerator, denominator) -%}
@@ -53,4 +63,9 @@
 {% macro plain_unit(name) -%}
   parse.plain(regexp_replace(regexp_replace(regexp_replace(normalize(btrim({{ name }}), nfc),
       '^X\.\s*', 'Xã ', 'i'), '^P\.\s*', 'Phường ', 'i'), '^(TT\.?|T\.T\.)\s+', 'Thị trấn ', 'i'))
+{%- endmacro %}
+
+{# Fresh statistics at once: the next model joins what this one wrote. #}
+{% macro analyzed() -%}
+  {% if model.config.materialized == 'view' %} select 1 {% else %} analyze {{ this }} {% endif %}
 {%- endmacro %}

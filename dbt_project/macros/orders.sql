@@ -22,7 +22,7 @@
   select t.platform, t.order_code
     from {{ this }} as t
    where (t.created_day >= {{ day_var('stock_from') }} or t.store_valid_from is null or t.store_valid_from >= {{ day_var('stock_from') }})
-     {% if not var('rematch', false) %}
+     {% if not build_scope('is_rematch') %}
      and exists (select 1 from {{ ref('int_stores__changed') }} as c
                   where c.platform = t.platform and c.store_code = t.store_code and c.valid_from >= {{ day_var('stock_from') }})
      {% endif %}

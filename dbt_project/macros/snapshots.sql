@@ -75,7 +75,7 @@ select * from vanished
 {% macro forget_states(changes, code) -%}
   {% if is_incremental() %}
   delete from {{ this }} as t
-   {% if not var('rematch', false) %}
+   {% if not build_scope('is_rematch') %}
    where exists (select 1 from {{ changes }} as c
                   where c.platform = t.platform and c.{{ code }} = t.{{ code }} and c.valid_from >= {{ day_var('stock_from') }})
       or exists (select 1 from {{ this }} as s

@@ -8,7 +8,6 @@ one transaction. A build that fails leaves its claims; the next one takes them a
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import tempfile
 from dataclasses import asdict, dataclass
@@ -157,8 +156,9 @@ def claim(conn: psycopg.Connection[Any], first_day: date, digest: str, *, full_r
     if refresh:
         conn.execute("truncate ops.build_order, ops.build_refund, ops.build_cell")
     conn.execute(
-        "insert into ops.build (build_id, business_date, kpi_from, stock_from, is_full_refresh, project_digest) values (%s, %s, %s, %s, %s, %s)",
-        (build_id, scope.business_date, scope.kpi_from, scope.stock_from, refresh, digest),
+        "insert into ops.build (build_id, business_date, kpi_from, stock_from, first_day, is_rematch, is_full_refresh, project_digest)"
+        " values (%s, %s, %s, %s, %s, %s, %s, %s)",
+        (build_id, scope.business_date, scope.kpi_from, scope.stock_from, first_day, scope.rematch, refresh, digest),
     )
     return scope
 
@@ -176,7 +176,7 @@ def dbt_environment(dsn: str) -> dict[str, str]:
     }
 
 
-def run_dbt(dsn: str, arguments: list[str], variables: dict[str, Any], state_dir: Path) -> Any:
+def run_dbt(dsn: str, arguments: list[str], state_dir: Path) -> Any:
     """One dbt invocation in this process; returns dbt's result object. Artefacts and logs go to ``state_dir``."""
     from dbt.cli.main import dbtRunner
 
@@ -194,7 +194,6 @@ def run_dbt(dsn: str, arguments: list[str], variables: dict[str, Any], state_dir
                 "--log-path", str(state_dir / "logs"),
                 "--log-level", "warn",
                 "--no-use-colors",
-                "--vars", json.dumps(variables),
             ]
         )  # fmt: skip
     finally:
@@ -249,17 +248,12 @@ def build(dsn: str, first_day: date, *, full_refresh: bool = False, state_dir: P
             scope = claim(conn, first_day, digest, full_refresh=full_refresh)
         if scope is None:
             return None
-        variables = {
-            "build_id": scope.build_id,
-            "business_date": scope.business_date.isoformat(),
-            "kpi_from": scope.kpi_from.isoformat(),
-            "stock_from": scope.stock_from.isoformat(),
-            "first_day": first_day.isoformat(),
-            "rematch": scope.rematch,
-        }
         arguments = ["build", "--exclude-resource-type", "unit_test"]
-        arguments += ["--full-refresh"] if scope.full_refresh else ["--exclude-resource-type", "seed"]
-        result = run_dbt(dsn, arguments, variables, state)
+        if scope.full_refresh:
+            arguments += ["--full-refresh"]
+        else:  # seeds, what is made from them alone, and staging views are what the last full build of the same project made them
+            arguments += ["--exclude-resource-type", "seed", "--exclude", "path:models/staging", "tag:static"]
+        result = run_dbt(dsn, arguments, state)
         failures = _keep_results(dsn, result)
         failed = bool(failures) or not result.success
         with psycopg.connect(dsn) as conn:

@@ -1,4 +1,6 @@
 {# Which unit of the list of 2025 took over which part of a unit of 2021, and on what paper. #}
+{{ config(tags=['static']) }}
+
 select
     old_code,
     cast(old_list as text) as old_list,

@@ -1,4 +1,6 @@
 {# Communes with the validity of their code, and the row for facts that no commune can be told of. #}
+{{ config(tags=['static']) }}
+
 select
     c.gso_code as commune_code,
     c.list as geography,

@@ -1,4 +1,6 @@
 {# One row per day of the years that data may speak of. #}
+{{ config(tags=['static']) }}
+
 select
     cast(d.date_day as date) as date,
     cast(extract(isoyear from d.date_day) as integer) as iso_year,

@@ -1,3 +1,5 @@
+{{ config(tags=['static']) }}
+
 select
     status as order_status,
     cast(rank as integer) as rank,

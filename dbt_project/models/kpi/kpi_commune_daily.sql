@@ -105,16 +105,33 @@ told as (
 ),
 
 -- KPI §1.8: a numerator above its denominator is a failed check; the rate keeps the commune's last good value, marked in rates_held
-judged as (
+rated as (
     select
         t.*,
         {% for kpi, numerator in [('store', 'households_with_store'), ('payment', 'households_with_payment'), ('lead', 'lead_households')] %}
         case when t.{{ numerator }} <= t.households then {{ rate('t.' ~ numerator, 't.households') }} end as {{ kpi }}_rate_good,
-        t.households > 0 and t.{{ numerator }} > t.households as is_{{ kpi }}_held,
-        max(case when t.households > 0 and t.{{ numerator }} <= t.households then t.date end)
-            over (partition by t.commune_code order by t.date) as {{ kpi }}_good_day{% if not loop.last %},{% endif %}
+        t.households > 0 and t.{{ numerator }} > t.households as is_{{ kpi }}_held{% if not loop.last %},{% endif %}
         {% endfor %}
     from told as t
+),
+
+grouped as (
+    select
+        r.*,
+        {% for kpi in ['store', 'payment', 'lead'] %}
+        count(r.{{ kpi }}_rate_good) over (partition by r.commune_code order by r.date) as {{ kpi }}_good_days{% if not loop.last %},{% endif %}
+        {% endfor %}
+    from rated as r
+),
+
+judged as (
+    select
+        g.*,
+        {% for kpi in ['store', 'payment', 'lead'] %}
+        case when g.is_{{ kpi }}_held then max(g.{{ kpi }}_rate_good) over (partition by g.commune_code, g.{{ kpi }}_good_days)
+            else g.{{ kpi }}_rate_good end as {{ kpi }}_rate{% if not loop.last %},{% endif %}
+        {% endfor %}
+    from grouped as g
 )
 
 select
@@ -133,15 +150,15 @@ select
     cast(case when j.is_commune then j.households_with_store_postmart + j.households_with_store_voso - j.households_with_store end as bigint)
         as households_with_store_both,
     cast(case when j.is_commune then j.households_with_active_store end as bigint) as households_with_active_store,
-    cast(case when j.is_store_held then hs.store_rate_good else j.store_rate_good end as numeric(9, 6)) as store_rate,
+    cast(j.store_rate as numeric(9, 6)) as store_rate,
     cast(j.stores as bigint) as stores,
     cast(j.stores_unmatched as bigint) as stores_unmatched,
     cast(case when j.is_commune then j.households_with_payment end as bigint) as households_with_payment,
-    cast(case when j.is_payment_held then hp.payment_rate_good else j.payment_rate_good end as numeric(9, 6)) as payment_rate,
+    cast(j.payment_rate as numeric(9, 6)) as payment_rate,
     cast(j.accounts as bigint) as accounts,
     cast(j.accounts_unmatched as bigint) as accounts_unmatched,
     cast(case when j.is_commune then j.lead_households end as bigint) as lead_households,
-    cast(case when j.is_lead_held then hl.lead_rate_good else j.lead_rate_good end as numeric(9, 6)) as lead_rate,
+    cast(j.lead_rate as numeric(9, 6)) as lead_rate,
     cast(j.lead_households_calc as bigint) as lead_households_calc,
     cast(j.hamlets as bigint) as hamlets,
     cast(j.hamlets_with_team as bigint) as hamlets_with_team,
@@ -177,7 +194,4 @@ select
     j.completeness
 from judged as j
 join communes as c on c.commune_code = j.commune_code
-left join judged as hs on j.is_store_held and hs.commune_code = j.commune_code and hs.date = j.store_good_day
-left join judged as hp on j.is_payment_held and hp.commune_code = j.commune_code and hp.date = j.payment_good_day
-left join judged as hl on j.is_lead_held and hl.commune_code = j.commune_code and hl.date = j.lead_good_day
 where {{ in_scope('j.commune_code', 'j.date') }}

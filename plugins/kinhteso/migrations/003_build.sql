@@ -19,6 +19,8 @@ create table if not exists ops.build (
   business_date   date not null,
   kpi_from        date not null,
   stock_from      date not null,
+  first_day       date not null,
+  is_rematch      boolean not null default false,
   is_full_refresh boolean not null,
   project_digest  text not null,
   message         text
