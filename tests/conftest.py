@@ -1,4 +1,4 @@
-"""One embedded PostgreSQL for the whole session; a database of its own, migrated, for each test that asks for `warehouse`."""
+"""One embedded PostgreSQL for the whole session; a database of its own, migrated, for each test that asks for `db`."""
 
 import itertools
 import os
@@ -66,11 +66,11 @@ def warehouse_dsn(postgres: str, template: str) -> Iterator[str]:
 
 
 @pytest.fixture()
-def warehouse(warehouse_dsn: str) -> Iterator[psycopg.Connection]:
+def db(warehouse_dsn: str) -> Iterator[psycopg.Connection]:
     """Connection to a fresh, migrated warehouse."""
-    from kinhteso import warehouse as module
+    from kinhteso import warehouse
 
-    with module.connect(warehouse_dsn, "kinhteso test") as conn:
+    with warehouse.connect(warehouse_dsn, "kinhteso test") as conn:
         yield conn
 
 

@@ -79,7 +79,7 @@ def land_postmart(
             if export is not None and export.state != "expected" and (export.sha256 == offer.sha256 or offer.sha256 is None):
                 continue
             try:
-                delivery = postmart.land(sftp, offer, landing, settings.first_day)
+                delivery = postmart.land(sftp, offer, contract, landing, settings.first_day)
                 arrivals.landed.append(ledger.landed(conn, delivery, run_id))
             except ledger.ContentChanged as error:
                 arrivals.refused.append(str(error))

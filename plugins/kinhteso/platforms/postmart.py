@@ -1,0 +1,176 @@
+"""Postmart's outbox (EXPORTS §9): marker and manifest first, then the files, checked against it while they are landed."""
+
+from __future__ import annotations
+
+import csv
+import io
+import stat
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+from kinhteso.contracts import Contract
+from kinhteso.landing import Delivery, Landing, Part, safe_name
+from kinhteso.readers import DeliveryRefused, text
+
+OUTBOX = "/langson/outbox"
+MAX_FILE_BYTES = 4 << 30
+MANIFEST_HEADINGS = (
+    "Tên tệp", "Bộ dữ liệu", "Ngày dữ liệu", "Phiên bản", "Kích thước (byte)", "SHA-256", "Số dòng", "Số đơn", "Tổng tiền kiểm soát",
+    "Lý do phát hành lại", "Thời điểm tạo",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A file that a manifest names. ``folder`` is its folder at the source; counts and sums are as the manifest declares them."""
+
+    dataset: str
+    day: date
+    version: int
+    folder: str
+    file_name: str
+    bytes: int
+    sha256: str
+    rows: int | None
+    orders: int | None
+    control_total: Decimal | None
+    reason: str | None
+    marker: str
+    manifest_name: str
+    manifest: bytes = field(repr=False)
+
+
+def marker_name(group: str, day: date, version: int) -> str:
+    """Exact name of the marker that says a delivery is complete; the wallet file has its own (EXPORTS §9.1)."""
+    return f"PM_LSN_{'TAIKHOANTT_' if group == 'wallet' else ''}{day:%Y%m%d}_v{version}.ok"
+
+
+def manifest_name(group: str, day: date, version: int) -> str:
+    """Exact name of the manifest."""
+    return f"MANIFEST_{'TAIKHOANTT_' if group == 'wallet' else ''}{day:%Y%m%d}_v{version}.csv"
+
+
+def _refused(rule: str, day: date, version: int, what: str, *, retriable: bool = False) -> DeliveryRefused:
+    return DeliveryRefused(rule, f"postmart {day} v{version}: {what} Ask the supplier; the next run looks again.", retriable)
+
+
+def parse_manifest(content: bytes, day: date, version: int) -> list[dict[str, str | None]]:
+    """Rows of a manifest by heading. Raises DeliveryRefused (Q02) when its headings are not the contract's."""
+    try:
+        decoded = content.decode("utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+    except UnicodeError as error:
+        raise _refused("F18", day, version, f"the manifest is not UTF-8 ({error}).") from error
+    lines = list(csv.reader(io.StringIO(decoded, newline=""), delimiter=";"))
+    head = [text.heading(h) for h in lines[0]] if lines else []
+    missing = [h for h in MANIFEST_HEADINGS[:9] if h not in head]
+    if missing:
+        raise _refused("Q02", day, version, f"the manifest lacks the headings {missing}.")
+    return [dict(zip(head, map(text.clean, line), strict=False)) for line in lines[1:] if any(line)]
+
+
+def _integer(given: str | None) -> int | None:
+    n = text.number(given)
+    return None if n is None else int(n)
+
+
+def offers(sftp: Any, day: date, contracts: Iterable[Contract]) -> list[Offer]:
+    """Every version of ``contracts``' datasets that the day's folder offers: those whose exact marker is there.
+
+    Raises DeliveryRefused (F05) when a marker is there without its manifest, or the manifest is not one.
+    """
+    words = {c.file["word"]: c for c in contracts}
+    folder, names = _listing(sftp, day)
+    found = []
+    for group in sorted({c.file["group"] for c in words.values()}):
+        for version in range(1, 10):
+            marker, manifest = marker_name(group, day, version), manifest_name(group, day, version)
+            if marker not in names:
+                continue
+            if manifest not in names:
+                raise _refused("F05", day, version, f"the marker {marker} is there, but not {manifest}.", retriable=True)
+            with sftp.open(f"{folder}/{manifest}", "rb") as f:
+                content = f.read(1 << 22)
+            for row in parse_manifest(content, day, version):
+                contract = words.get(row.get("Bộ dữ liệu") or "")
+                if contract is None or contract.file["group"] != group:
+                    continue
+                found.append(_offer(contract, row, day, version, folder, marker, manifest, content))
+    return found
+
+
+def _listing(sftp: Any, day: date) -> tuple[str, set[str]]:
+    for root in (OUTBOX, OUTBOX.lstrip("/")):
+        folder = f"{root}/{day:%Y%m%d}"
+        try:
+            return folder, set(sftp.listdir(folder))
+        except FileNotFoundError:
+            continue
+    return f"{OUTBOX}/{day:%Y%m%d}", set()
+
+
+def _offer(
+    contract: Contract, row: dict[str, str | None], day: date, version: int, folder: str, marker: str, manifest: str, content: bytes
+) -> Offer:
+    name = row["Tên tệp"] or ""
+    said_day, said_version = row["Ngày dữ liệu"], _integer(row["Phiên bản"])
+    if said_day != f"{day:%d/%m/%Y}" or said_version != version:
+        raise _refused("Q01", day, version, f"the manifest says {name} is of {said_day} v{said_version}; it lies in another day's folder.")
+    try:
+        safe_name(name)
+    except ValueError as error:
+        raise _refused("Q01", day, version, f"the manifest names a file outside its folder ({error}).") from error
+    size, sha = _integer(row["Kích thước (byte)"]), (row["SHA-256"] or "").lower()
+    if size is None or len(sha) != 64:
+        raise _refused("Q01", day, version, f"the manifest gives no size or SHA-256 for {name}.")
+    control = text.number(row["Tổng tiền kiểm soát"])
+    return Offer(
+        dataset=contract.dataset, day=day, version=version, folder=folder, file_name=name, bytes=size, sha256=sha,
+        rows=_integer(row["Số dòng"]), orders=_integer(row["Số đơn"]), control_total=None if control is None else Decimal(str(control)),
+        reason=row.get("Lý do phát hành lại"), marker=marker, manifest_name=manifest, manifest=content,
+    )  # fmt: skip
+
+
+def land(sftp: Any, offer: Offer, contract: Contract, landing: Landing, first_day: date) -> Delivery:
+    """Stream the offered file to the landing, its manifest and marker beside it.
+
+    Bytes or SHA-256 that differ from the manifest are fetched once more; then DeliveryRefused (F01), and what came is kept under a name of
+    its own. A file that is not there yet is refused as retriable (F05).
+    """
+    base = f"postmart/{offer.dataset}/{offer.day}/v{offer.version}"
+    came = ""
+    for attempt in (1, 2):
+        source = f"{offer.folder}/{offer.file_name}"
+        try:
+            status = sftp.stat(source)
+            if status.st_size > MAX_FILE_BYTES or not stat.S_ISREG(status.st_mode or stat.S_IFREG):
+                raise _refused("F01", offer.day, offer.version, f"{offer.file_name} is no export ({status.st_size:,} bytes).")
+            with sftp.open(source, "rb") as f:
+                f.prefetch(status.st_size)
+                scratch = f"{base}/.fetch-{attempt}"
+                sha, size = _fetch(f, landing, scratch)
+        except FileNotFoundError as error:
+            raise _refused(
+                "F05", offer.day, offer.version, f"{offer.file_name} is in the manifest but not in the folder.", retriable=True
+            ) from error
+        if sha == offer.sha256 and size == offer.bytes:
+            landing.move(scratch, f"{base}/{offer.file_name}")
+            landing.put(f"{base}/{offer.manifest_name}", offer.manifest)
+            landing.put(f"{base}/{offer.marker}", b"")
+            part = Part(1, f"{base}/{offer.file_name}", offer.file_name, sha, size)
+            return Delivery(
+                source="postmart", dataset=offer.dataset, business_day=offer.day, version=offer.version, mode=contract.mode,
+                origin=offer.file_name, landing_path=base, sha256=sha, bytes=size, parts=(part,), is_backlog=offer.day == first_day,
+                received_at=datetime.fromtimestamp(status.st_mtime, UTC), rows_declared=offer.rows, orders_declared=offer.orders,
+                control_total=offer.control_total, declared={"reason": offer.reason},
+            )  # fmt: skip
+        came = f"{size:,} bytes with SHA-256 {sha[:12]}… came, {offer.bytes:,} with {offer.sha256[:12]}… were declared"
+        landing.move(scratch, f"{base}/refused-{sha[:12]}-{offer.file_name}")
+    raise _refused("F01", offer.day, offer.version, f"{offer.file_name} is damaged: {came}, twice.", retriable=True)
+
+
+def _fetch(f: Any, landing: Landing, path: str) -> tuple[str, int]:
+    landing.forget(path)
+    return landing.put(path, f)

@@ -1,0 +1,67 @@
+"""Delivered files and pages to rows of text, streamed.
+
+`read` gives (source_row, values): source_row counts the physical rows after the headings over the whole delivery, values stand in the
+order of the contract's columns. What cannot be read without guessing is refused as a whole, with what a person can do about it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+class DeliveryRefused(Exception):
+    """A delivery that must not be loaded. ``rule_id`` is a fault or rule of EXPORTS §13, §14; ``retriable``: it may yet come right."""
+
+    def __init__(self, rule_id: str, message: str, retriable: bool = False) -> None:
+        super().__init__(message)
+        self.rule_id = rule_id
+        self.retriable = retriable
+
+
+@dataclass(frozen=True)
+class PartRows:
+    """Where a part's rows are: ``first_row`` is the source_row of its first row, which stands in row ``first_file_row`` of the file."""
+
+    part_no: int
+    first_row: int
+    rows: int
+    first_file_row: int
+
+
+Row = tuple[int, list[str | None]]
+
+
+class RowStream:
+    """Rows of a delivery; ``parts``, ``rows`` and ``warnings`` are complete when it is exhausted."""
+
+    def __init__(self) -> None:
+        self.parts: list[PartRows] = []
+        self.rows = 0
+        self.warnings: list[str] = []
+        self._rows: Iterator[Row] = iter(())
+
+    def __iter__(self) -> Iterator[Row]:
+        return self._rows
+
+
+def read(contract: Any, parts: Sequence[Any], landing: Any, export: Any) -> RowStream:
+    """Rows of the landed ``parts`` as ``contract`` says. ``export`` names day, version and unit for messages and forms.
+
+    Raises DeliveryRefused, at once or while it is iterated.
+    """
+    stream = RowStream()
+    if contract.source == "registers":
+        from kinhteso.registers import forms
+
+        stream._rows = forms.rows(stream, contract, parts, landing, export)
+    elif contract.api:
+        from kinhteso.readers import pages
+
+        stream._rows = pages.rows(stream, contract, parts, landing, export)
+    else:
+        from kinhteso.readers import files
+
+        stream._rows = files.rows(stream, contract, parts, landing, export)
+    return stream

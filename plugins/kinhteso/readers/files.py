@@ -1,0 +1,316 @@
+"""Postmart's files: XLSX sheets, CSV, ZIP of CSV parts (EXPORTS §9.2; volume form of any dataset)."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import zipfile
+from collections.abc import Iterator, Sequence
+from typing import Any, BinaryIO
+
+from kinhteso.readers import DeliveryRefused, PartRows, Row, RowStream, text
+
+#: A part that unpacks to more than this, or by more than this factor, is not an export (RELIABILITY, ZIP bomb).
+MAX_UNPACKED_BYTES = 8 << 30
+MAX_UNPACK_FACTOR = 200
+HEADING_ROW = 5
+#: Headings are looked for in the first rows only.
+MAX_HEADING_ROW = 15
+
+csv.field_size_limit(1 << 22)
+_PART = re.compile(r"_p(\d+)of(\d+)\.csv$", re.IGNORECASE)
+_TOTAL = re.compile(r"^(tổng cộng|tổng số|tổng|cộng)\b", re.IGNORECASE)
+_SIGNATURE = re.compile(r"^(người lập|chủ tịch|giám đốc|thủ trưởng|kế toán|xác nhận|ngày \d+ tháng)", re.IGNORECASE)
+_INTEGER = re.compile(r"^\d+$")
+
+
+class Subject:
+    """Names the delivery and file in messages."""
+
+    def __init__(self, contract: Any, export: Any, origin: str) -> None:
+        self.contract, self.origin = contract, origin
+        self.label = f"{contract.source} {contract.dataset} {export.business_day} v{export.version}: {origin}"
+
+    def refused(self, rule: str, what: str, remedy: str | None = None) -> DeliveryRefused:
+        """The refusal, with what to do next."""
+        return DeliveryRefused(rule, f"{self.label}: {what} {remedy or 'Ask the supplier for a corrected version.'}")
+
+
+def rows(stream: RowStream, contract: Any, parts: Sequence[Any], landing: Any, export: Any) -> Iterator[Row]:
+    """Rows of all parts, numbered through."""
+    offset = 0
+    for part in parts:
+        subject = Subject(contract, export, part.origin)
+        with landing.open(part.path) as f:
+            magic = f.read(8)
+            f.seek(0)
+            name = part.origin.lower()
+            if name.endswith(".csv"):
+                found = _csv(stream, subject, f)
+            elif magic[:4] != b"PK\x03\x04":
+                raise _not_zipped(subject, magic)
+            elif name.endswith(".zip"):
+                found = _zip(stream, subject, f)
+            else:
+                found = _xlsx(stream, subject, f)
+            first_file_row, last, count = None, 0, 0
+            for file_row, ordinal, values in found:
+                if first_file_row is None:
+                    first_file_row = file_row - ordinal + 1
+                last, count = ordinal, count + 1
+                stream.rows += 1
+                yield offset + ordinal, values
+            stream.parts.append(PartRows(part.part_no, offset + 1, count, first_file_row or 1))
+            offset += last
+
+
+def _not_zipped(subject: Subject, magic: bytes) -> DeliveryRefused:
+    if not magic:
+        return subject.refused("F01", "the file is empty (0 bytes).")
+    kind = "an old .xls" if magic.startswith(b"\xd0\xcf\x11\xe0") else "HTML or text" if magic.lstrip()[:1] in b"<" else "something else"
+    return subject.refused("F21", f"the content is {kind}, not the XLSX or ZIP its name says.")
+
+
+# ---- headings --------------------------------------------------------------------------------------------------------------------
+
+
+def check_headings(stream: RowStream, subject: Subject, given: Sequence[Any]) -> None:
+    """Compare with the contract by position and text (Q02). More columns at the end are told (F13); anything else is refused."""
+    found = [text.heading(g) for g in given]
+    while found and not found[-1]:
+        found.pop()
+    contract = subject.contract
+    for n, column in enumerate(contract.columns):
+        wanted = [text.heading(h) for h in (column.heading, *column.aliases)]
+        if n < len(found) and found[n] in wanted:
+            continue
+        here = f"'{found[n]}'" if n < len(found) else "missing"
+        raise subject.refused(
+            "Q02",
+            f"heading {n + 1} is {here}, expected '{column.heading}'.",
+            f"Ask the supplier for a corrected version, or, if the heading changed for good, add it to `aliases` in {contract.where} and replay.",
+        )
+    extra = [h for h in found[len(contract.columns) :] if h]
+    if extra:
+        stream.warnings.append(f"F13: columns that the contract does not know stand at the end: {', '.join(extra)}; they stay in the landing")
+
+
+# ---- CSV -------------------------------------------------------------------------------------------------------------------------
+
+
+def _decoded(stream: RowStream, subject: Subject, f: BinaryIO, origin: str) -> Iterator[str]:
+    head = f.read(4)
+    if head.startswith(b"\xef\xbb\xbf"):
+        encoding, skip = "utf-8", 3
+    elif head[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        encoding, skip = "utf-16", 0
+        stream.warnings.append(f"F19: {origin} is UTF-16; the contract says UTF-8 with BOM")
+    else:
+        encoding, skip = "utf-8", 0
+        stream.warnings.append(f"F19: {origin} has no BOM; read as UTF-8")
+    lines = io.TextIOWrapper(_Joined(head[skip:], f), encoding=encoding, newline="")
+    try:
+        for line in lines:
+            if text.MOJIBAKE.search(line):
+                raise subject.refused("F18", f"{origin} was read with a wrong encoding and saved again, e.g. {line.strip()[:60]!r}.")
+            yield line
+    except UnicodeError as error:
+        raise subject.refused("F18", f"{origin} is not UTF-8 ({error.reason if hasattr(error, 'reason') else error}).") from error
+
+
+class _Joined(io.RawIOBase):
+    """The bytes read ahead, then the rest of the file."""
+
+    def __init__(self, head: bytes, rest: BinaryIO) -> None:
+        self._head, self._rest = head, rest
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if self._head:
+            n = min(len(self._head), len(buffer))
+            buffer[:n], self._head = self._head[:n], self._head[n:]
+            return n
+        data = self._rest.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+
+def _csv(stream: RowStream, subject: Subject, f: BinaryIO, origin: str | None = None) -> Iterator[tuple[int, int, list[str | None]]]:
+    origin = origin or subject.origin
+    reader = csv.reader(_decoded(stream, subject, f, origin), delimiter=";", strict=True)
+    width = len(subject.contract.columns)
+    fill = _Filler(subject.contract)
+    try:
+        head = next(reader, None)
+        if head is None:
+            raise subject.refused("F02", f"{origin} is empty: not even headings.")
+        if len(head) == 1 and width > 1 and ("," in head[0] or "\t" in head[0]):
+            raise subject.refused("F20", f"{origin} is not separated by ';'.")
+        check_headings(stream, subject, head)
+        for ordinal, record in enumerate(reader, 1):
+            values = [text.clean(v) if v else None for v in record]
+            if not any(values):
+                continue
+            if len(values) < width or any(values[len(head) :]):
+                raise subject.refused("Q02", f"{origin}, record {ordinal + 1} has {len(values)} fields, the headings {len(head)}.")
+            yield ordinal + 1, ordinal, fill(values[:width])
+    except csv.Error as error:
+        raise subject.refused("F02", f"{origin}, line {reader.line_num}: {error}; the file may be cut inside a quoted field.") from error
+
+
+def _zip(stream: RowStream, subject: Subject, f: BinaryIO) -> Iterator[tuple[int, int, list[str | None]]]:
+    try:
+        archive = zipfile.ZipFile(f)
+        names = [n for n in archive.namelist() if not n.endswith("/")]
+    except (zipfile.BadZipFile, OSError, NotImplementedError) as error:
+        raise subject.refused("F01", f"the ZIP is damaged ({error}).") from error
+    parts = {}
+    for name in names:
+        match = _PART.search(name)
+        if match:
+            parts[int(match[1])] = (name, int(match[2]))
+    totals = {total for _, total in parts.values()}
+    if not parts and len(names) == 1 and names[0].lower().endswith(".csv"):
+        parts, totals = {1: (names[0], 1)}, {1}
+    if len(totals) != 1 or sorted(parts) != list(range(1, max(totals, default=0) + 1)):
+        raise subject.refused("F27", f"the ZIP does not hold every part: found {sorted(n for n, _ in parts.values()) or names}.")
+    offset = 0
+    for number in sorted(parts):
+        info = archive.getinfo(parts[number][0])
+        if info.file_size > MAX_UNPACKED_BYTES or (info.file_size > 1 << 24 and info.file_size > MAX_UNPACK_FACTOR * max(info.compress_size, 1)):
+            raise subject.refused("F01", f"{info.filename} would unpack to {info.file_size:,} bytes; that is no export.")
+        try:
+            with archive.open(info) as member:
+                last = 0
+                for _, ordinal, values in _csv(stream, subject, member, info.filename):  # type: ignore[arg-type]
+                    last = ordinal
+                    yield offset + ordinal + 1, offset + ordinal, values
+        except (zipfile.BadZipFile, EOFError, OSError) as error:
+            raise subject.refused("F01", f"{info.filename} in the ZIP is damaged ({error}).") from error
+        offset += last
+
+
+# ---- XLSX ------------------------------------------------------------------------------------------------------------------------
+
+
+class _Filler:
+    """Fills order columns down inside an order's block: a row with STT or order code begins one (EXPORTS §9.2)."""
+
+    def __init__(self, contract: Any) -> None:
+        self.filled = [n for n, c in enumerate(contract.columns) if c.fill]
+        self.starts = [n for n, c in enumerate(contract.columns) if c.fill and c.name in ("stt", contract.row_group)]
+        self.first: list[str | None] | None = None
+
+    def __call__(self, values: list[str | None]) -> list[str | None]:
+        if not self.filled:
+            return values
+        if any(values[n] is not None for n in self.starts):
+            self.first = values
+        elif self.first is not None:
+            for n in self.filled:
+                if values[n] is None:
+                    values[n] = self.first[n]
+        return values
+
+
+def sheet_rows(sheet: Any) -> Iterator[tuple[int, list[Any]]]:
+    """(1-based row number, cells from column A) of a calamine sheet, whatever dimension the file claims."""
+    start = sheet.start or (0, 0)
+    pad = [None] * start[1]
+    for n, cells in enumerate(sheet.to_python(skip_empty_area=True), start[0] + 1):
+        yield n, pad + cells
+
+
+def _xlsx(stream: RowStream, subject: Subject, f: BinaryIO) -> Iterator[tuple[int, int, list[str | None]]]:
+    from python_calamine import CalamineError, CalamineWorkbook
+
+    contract = subject.contract
+    try:
+        _guard_archive(subject, f)
+        book = CalamineWorkbook.from_filelike(f)
+        wanted = text.heading(contract.file.get("sheet"))
+        named = [n for n in book.sheet_names if text.heading(n) == wanted]
+        if not named and len(book.sheet_names) == 1:
+            named = list(book.sheet_names)
+            stream.warnings.append(f"Q02: the sheet is called '{named[0]}', expected '{wanted}'")
+        if not named:
+            raise subject.refused("Q02", f"there is no sheet '{wanted}', only {book.sheet_names}.")
+        sheet = sheet_rows(book.get_sheet_by_name(named[0]))
+        yield from _sheet(stream, subject, sheet)
+    except (CalamineError, zipfile.BadZipFile, OSError, KeyError) as error:
+        raise subject.refused("F01", f"the workbook is damaged ({error}).") from error
+
+
+def _guard_archive(subject: Subject, f: BinaryIO) -> None:
+    with zipfile.ZipFile(f) as archive:
+        for info in archive.infolist():
+            if info.file_size > 1 << 26 and info.file_size > MAX_UNPACK_FACTOR * max(info.compress_size, 1):
+                raise subject.refused("F01", f"{info.filename} would unpack to {info.file_size:,} bytes; that is no export.")
+    f.seek(0)
+
+
+def _sheet(stream: RowStream, subject: Subject, sheet: Iterator[tuple[int, list[Any]]]) -> Iterator[tuple[int, int, list[str | None]]]:
+    contract = subject.contract
+    first_heading = text.heading(contract.columns[0].heading)
+    header: int | None = None
+    for number, cells in sheet:
+        if cells and text.heading(cells[0]) == first_heading or number == HEADING_ROW:
+            check_headings(stream, subject, cells)
+            header = number
+            break
+        if number >= MAX_HEADING_ROW:
+            break
+    if header is None:
+        raise subject.refused("Q02", f"no heading row was found; '{contract.columns[0].heading}' should begin row {HEADING_ROW}.")
+    width = len(contract.columns)
+    fill, sums = _Filler(contract), _Sums(contract)
+    is_over = False
+    for number, cells in sheet:
+        values = [text.cell(v) for v in cells[:width]]
+        values += [None] * (width - len(values))
+        label = next((v for v in values if v is not None), None)
+        if label is None:
+            continue
+        stt = values[0]
+        if stt is None or not _INTEGER.match(stt):
+            if _TOTAL.match(label):
+                stream.warnings += sums.differences(values, number)
+                is_over = True
+                continue
+            if _SIGNATURE.match(label) or (is_over and stt is None and sum(v is not None for v in values) <= 3):
+                is_over = True
+                continue
+        values = fill(values)
+        sums.add(values)
+        yield number, number - header, values
+
+
+class _Sums:
+    """Sums of the money columns, to compare with the totals row (F23); order columns count once per block."""
+
+    def __init__(self, contract: Any) -> None:
+        self.columns = [(n, c) for n, c in enumerate(contract.columns) if c.type == "money"] if contract.row_group else []
+        self.group = next((n for n, c in enumerate(contract.columns) if c.name == contract.row_group), None)
+        self.total: dict[int, float] = dict.fromkeys((n for n, _ in self.columns), 0)
+        self._last: str | None = None
+
+    def add(self, values: list[str | None]) -> None:
+        is_new = self.group is None or values[self.group] != self._last
+        if self.group is not None:
+            self._last = values[self.group]
+        for n, column in self.columns:
+            if column.name == "unit_price_vnd" or (column.fill and not is_new):
+                continue
+            self.total[n] += text.number(values[n]) or 0
+
+    def differences(self, totals: list[str | None], row: int) -> list[str]:
+        """What the totals row says otherwise, in words."""
+        told = []
+        for n, column in self.columns:
+            given = text.number(totals[n])
+            if given is not None and column.name != "unit_price_vnd" and given != self.total[n]:
+                told.append(f"F23: totals row {row}, '{column.heading}' says {given:,}, the rows add up to {self.total[n]:,}")
+        return told

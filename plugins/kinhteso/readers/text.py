@@ -1,0 +1,72 @@
+"""Cells to text, and headings made comparable. Pure."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from datetime import date, datetime, time, timedelta
+from typing import Any
+
+_INVISIBLE = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff\u00ad"))
+_SPACES = re.compile(r"\s+")
+#: UTF-8 read as Windows-1252 and saved again (EXPORTS §5); "Ã" alone is a Vietnamese letter.
+MOJIBAKE = re.compile("áº|á»|Ä‘|Æ°|Ã¡|Ã¢|Ã£|Ã³|Ã´|Ãª|Ã©|Ã­|Ãº|Ã½|Ã¨")
+
+
+def clean(text: str) -> str | None:
+    """NFC, trimmed, NBSP as space, invisible characters away; blank is None."""
+    if not text.isascii():
+        if not unicodedata.is_normalized("NFC", text):
+            text = unicodedata.normalize("NFC", text)
+        text = text.translate(_INVISIBLE).replace("\u00a0", " ")
+    return text.strip() or None
+
+
+def cell(value: Any) -> str | None:
+    """A spreadsheet cell as text: whole numbers without ".0", fractions with a decimal comma, dates as dd/MM/yyyy[ HH:mm:ss]."""
+    if value is None:
+        return None
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() else f"{value:.15g}".replace(".", ",")
+    if isinstance(value, datetime):
+        rounded = value + timedelta(microseconds=500_000)
+        return rounded.strftime("%d/%m/%Y" if value.time() == time() else "%d/%m/%Y %H:%M:%S")
+    if isinstance(value, date):
+        return value.strftime("%d/%m/%Y")
+    return clean(str(value))
+
+
+def heading(value: Any) -> str:
+    """A heading for comparison (EXPORTS §5): NFC, Ð as Đ, no invisible characters, single spaces; case and diacritics are kept."""
+    text = unicodedata.normalize("NFC", str(value if value is not None else "")).translate(_INVISIBLE)
+    return _SPACES.sub(" ", text.replace("\u00d0", "Đ").replace("\u00f0", "đ").replace("\u00a0", " ")).strip()
+
+
+def loose(value: Any) -> str:
+    """A form's heading for comparison: as `heading`, without case, with one kind of dash and no marks around."""
+    text = heading(value).casefold()
+    text = re.sub(r"\s*[–—-]\s*", " - ", text)
+    text = re.sub(r"\s*([/:,()])\s*", r"\1", text)
+    return _SPACES.sub(" ", text).strip(" *:.")
+
+
+def number(text: str | None) -> int | float | None:
+    """A number written in a form or total, for comparing sums: 1.250 and 1,250 are 1250; 1,5 is 1.5; else None."""
+    if text is None:
+        return None
+    s = re.sub(r"\s*(đ|₫|VND)$", "", text.strip())
+    if re.fullmatch(r"-?\d{1,3}([.,]\d{3})+", s):
+        return int(re.sub(r"[.,]", "", s))
+    if re.fullmatch(r"-?\d+", s):
+        return int(s)
+    if re.fullmatch(r"-?\d+[.,]0+", s):
+        return int(re.split(r"[.,]", s)[0])
+    if re.fullmatch(r"-?\d+,\d+", s):
+        return float(s.replace(",", "."))
+    return None
