@@ -101,10 +101,9 @@ def land_voso(
     landing, arrivals = Landing(settings.landing), Arrivals()
     missing = ledger.missing_days(conn, "voso", dataset, settings.first_day, day)
     waiting = {e.business_day for e in map(lambda i: ledger.get(conn, i), _in_work(conn, "voso", dataset))}
+    missing = [wanted for wanted in missing if wanted not in waiting]
     source = client() if missing else None
     for wanted in missing:
-        if wanted in waiting:
-            continue
         version = ledger.next_version(conn, "voso", dataset, wanted)
         assert source is not None
         try:
@@ -119,6 +118,10 @@ def land_voso(
             ledger.expect(conn, "voso", dataset, wanted, deadline(wanted), mode=contract.mode, reason=str(error))
         except DeliveryRefused as error:
             _refuse(conn, arrivals, contract, wanted, error)
+            if error.rule_id == "F34":
+                break
+    if source is not None:
+        source.close()
     arrivals.is_due = not _has_come(conn, "voso", dataset, day)
     return arrivals
 
@@ -127,6 +130,10 @@ def land_registers(conn: psycopg.Connection[Any], settings: Settings, dataset: s
     """Land the forms of ``dataset`` in the inbox that were not taken yet (by content)."""
     landing, arrivals = Landing(settings.landing), Arrivals()
     for form in registers.scan(Path(settings.registers_inbox)):
+        if form.dataset is None and dataset == "hamlets":
+            arrivals.refused.append(
+                f"form {form.path.name}: neither its name (Bieu01 … Bieu05) nor its title says which register it is. Rename it or take it out of the inbox."
+            )
         if form.dataset != dataset or ledger.same_content(conn, "registers", dataset, form.sha256):
             continue
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import gzip
 import hashlib
 import logging
@@ -281,10 +282,10 @@ class VosoClient:
         candidates = (self._base,) if self._base else self._bases
         for n, base in enumerate(candidates):
             self._base = base
-            first = self._patiently(lambda: self._login_step("/user/Login", None, n + 1 < len(candidates)))
+            first = self._patiently(functools.partial(self._login_step, "/user/Login", None, n + 1 < len(candidates)))
             if first is None:
                 continue
-            self._token = self._patiently(lambda: self._login_step("/user/ownerconnect", first, False))
+            self._token = self._patiently(functools.partial(self._login_step, "/user/ownerconnect", first, False))
             return
         raise DeliveryRefused("F34", f"Vỏ Sò: no login under {' or '.join(candidates)}. Check host and path of the connection voso. {RUNBOOK}")
 
@@ -415,7 +416,7 @@ def land_day(
         source="voso", dataset=contract.dataset, business_day=day, version=version, mode=contract.mode, origin=f"GET {api['path']}",
         landing_path=folder, sha256=sha256_of_parts(parts), bytes=sum(p.bytes for p in parts), received_at=datetime.now(UTC), parts=tuple(parts),
         pulled_at=now, window_since=start if windowed else None, window_until=until, is_reconstructed=not windowed and late,
-        rows_declared=sum(pull.first_totals), warnings=(f"F40: the source's clock is off by {skew}",) if abs(skew) < timedelta(days=1) < timedelta(0) else (),
+        rows_declared=sum(pull.first_totals), warnings=(f"F40: the source's clock is off by {skew}",) if timedelta(minutes=5) < abs(skew) < timedelta(days=1) else (),
     )  # fmt: skip
 
 

@@ -10,8 +10,8 @@ import io
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
-from functools import cache
+from datetime import date
+
 from typing import Any, BinaryIO
 
 import python_calamine
@@ -149,7 +149,7 @@ def _head(sheets: list[_Sheet], name: str) -> Head:
 # ---- rows ----
 
 
-@cache
+
 def _wanted(contract: Any) -> dict[str, int]:
     return {text.loose(h): n for n, column in enumerate(contract.columns) for h in (column.heading, *column.aliases)}
 

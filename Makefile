@@ -1,0 +1,58 @@
+# `make help` lists the commands. Everything runs from .venv, made here from the hashed lock.
+SHELL := /bin/sh
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUN := PYTHONPATH=plugins:. PYTHONWARNINGS=ignore $(BIN)/python
+STAMP := $(VENV)/.installed-$(shell cat requirements-dev.txt requirements-uv.txt 2>/dev/null | cksum | cut -d' ' -f1)
+
+.PHONY: help install demo test lint up down dsn replay lock clean
+.DEFAULT_GOAL := help
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+install: $(STAMP) ## .venv from the lock (done by the other commands)
+
+$(STAMP): requirements-dev.txt requirements-uv.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; say which with PYTHON=...")'
+	@echo "Installing into $(VENV) from the lock ..."
+	@rm -f $(VENV)/.installed-*
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-uv.txt 2>/dev/null || true
+	@if test -x $(BIN)/uv; then VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install -q --require-hashes --compile-bytecode -r requirements-dev.txt; \
+	 else $(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.txt; fi
+	@echo "$(CURDIR)/plugins" > `$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))'`/kinhteso.pth
+	@touch $@
+
+demo: install ## from nothing to the campaign's numbers, about five minutes
+	@$(RUN) -m kinhteso.local demo
+
+test: install ## everything that has to pass
+	@$(RUN) -m pytest -q
+
+lint: install ## ruff, mypy, sqlfluff, layer rule: check only
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(RUN) -m mypy
+	@$(BIN)/sqlfluff lint -q dbt_project/models
+
+up: install ## the stack kept running, Airflow at 127.0.0.1:8080
+	@$(RUN) -m kinhteso.local up
+
+down: install ## stop it; data stay in .local/
+	@$(RUN) -m kinhteso.local down
+
+dsn: install ## DSN of the warehouse for bi_reader
+	@$(RUN) -m kinhteso.local dsn
+
+replay: install ## business days through the DAGs: FROM=2021-09-13 TO=2021-09-15
+	@test -n "$(FROM)" || { echo "Say which days: make replay FROM=2021-09-13 TO=2021-09-15"; exit 2; }
+	@$(RUN) -m kinhteso.local replay "$(FROM)" "$(if $(TO),$(TO),$(FROM))"
+
+lock: install ## requirements*.txt anew from requirements*.in
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url requirements.in -o requirements.txt
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url requirements-dev.in -o requirements-dev.txt
+
+clean: ## away with .venv and .local
+	@rm -rf $(VENV) .local

@@ -1,0 +1,5 @@
+import sys
+
+from kinhteso.local.cli import main
+
+sys.exit(main())

@@ -1,0 +1,434 @@
+"""`python -m kinhteso.local demo|up|down|replay|dsn`: the stack on one machine (DESIGN §4)."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import psycopg
+from dotenv import dotenv_values
+from rich.console import Console
+
+from kinhteso.local import headline, processes
+from kinhteso.local.airflow import ROOT, AirflowFailed, LocalAirflow
+from kinhteso.local.postgres import EmbeddedPostgres, PostgresFailed
+
+DAGS = {"postmart_daily", "voso_daily", "registers_intake", "day_close", "warehouse_daily"}
+DEMO_FIRST_DAY = date(2021, 9, 12)
+DEMO_DAYS = [DEMO_FIRST_DAY + timedelta(days=n) for n in range(4)]
+DEMO_KEY = "demo-pepper"
+DAY_SECONDS = 3 * 3600
+SIMULATOR_SECONDS = 120
+
+console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 200)
+_started = time.monotonic()
+
+
+def say(text: str) -> None:
+    """A line of progress with the seconds since the start."""
+    console.print(f"[dim]{time.monotonic() - _started:6.1f} s[/dim]  {text}")
+
+
+class Stopped(Exception):
+    """Ctrl-C or SIGTERM."""
+
+
+@dataclass
+class Stack:
+    """What runs, where its data lie (``home``), and what it was told (``env``: the process environment over .env)."""
+
+    home: Path
+    env: dict[str, str]
+    simulated: bool
+    postgres: EmbeddedPostgres = field(init=False)
+    airflow: LocalAirflow | None = None
+    ours: list[Any] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.postgres = EmbeddedPostgres(self.home / "postgres", throwaway=self.simulated)
+
+    @property
+    def simulator_state(self) -> Path:
+        """Folder in which the simulators keep clock and endpoints."""
+        return self.home / "simulators"
+
+    @property
+    def mark(self) -> str:
+        """Mark of the simulators' process."""
+        return str(self.simulator_state)
+
+
+def choose(env: dict[str, str], root: Path) -> Stack:
+    """The operator's own sources get a home of their own; without any, the simulators' home (RULE: no simulator beside real sources)."""
+    own = bool(env.get("AIRFLOW_CONN_POSTMART") or env.get("AIRFLOW_CONN_VOSO"))
+    return Stack(root / ("warehouse" if own else "demo"), env, simulated=not own)
+
+
+def environment() -> dict[str, str]:
+    """The process environment over .env."""
+    from_file = {k: v for k, v in dotenv_values(ROOT / ".env").items() if v is not None}
+    return {**from_file, **os.environ}
+
+
+def state_root() -> Path:
+    """Folder of all state: KINHTESO_HOME, else .local in the checkout."""
+    return Path(os.environ.get("KINHTESO_HOME") or ROOT / ".local").resolve()
+
+
+# ---- parts of the stack ----
+
+
+def start_postgres(stack: Stack) -> dict[str, str]:
+    """Start the server, make the databases; gives the settings that the DAGs read."""
+    was_running = stack.postgres.is_running()
+    stack.postgres.start()
+    if not was_running:
+        stack.ours.append(stack.postgres)
+    own = stack.postgres.database("kinhteso")
+    (stack.home.parent / "current").write_text(stack.home.name)
+    env = stack.env
+    uri = f"postgres://{own['user']}:{quote(own['password'])}@{own['host']}:{own['port']}/{own['dbname']}"
+    settings = {
+        "AIRFLOW_CONN_WAREHOUSE": env.get("AIRFLOW_CONN_WAREHOUSE") or uri,
+        "KINHTESO_LANDING": env.get("KINHTESO_LANDING") or str(stack.home / "landing"),
+        "KINHTESO_REGISTERS_INBOX": env.get("KINHTESO_REGISTERS_INBOX") or str(stack.home / "inbox"),
+        "KINHTESO_PHONE_KEY": env.get("KINHTESO_PHONE_KEY") or (DEMO_KEY if stack.simulated else ""),
+        "KINHTESO_FIRST_DAY": env.get("KINHTESO_FIRST_DAY") or str(DEMO_FIRST_DAY),
+        "KINHTESO_DBT_STATE": str(stack.home / "dbt"),
+    }
+    if not settings["KINHTESO_PHONE_KEY"]:
+        raise SystemExit("Set KINHTESO_PHONE_KEY in the environment or .env: the secret with which the sources make their phone keys (see .env.example).")
+    if stack.simulated:
+        settings |= {"KINHTESO_PHONE_KEY": DEMO_KEY, "KINHTESO_FIRST_DAY": str(DEMO_FIRST_DAY), "KINHTESO_TASK_RETRIES": "0"}
+    for name in ("AIRFLOW_CONN_POSTMART", "AIRFLOW_CONN_VOSO", "KINHTESO_EXPECTATIONS", "KINHTESO_DBT_PROJECT", "KINHTESO_TASK_RETRIES"):
+        if env.get(name):
+            settings[name] = env[name]
+    if "://" not in settings["KINHTESO_REGISTERS_INBOX"]:
+        Path(settings["KINHTESO_REGISTERS_INBOX"]).mkdir(parents=True, exist_ok=True)
+    return settings
+
+
+def start_simulators(stack: Stack, inbox: str, *, with_parent: bool) -> dict[str, str]:
+    """Start both simulators (or find them running); gives the two connections."""
+    endpoints = stack.simulator_state / "endpoints.json"
+    if not processes.marked(stack.mark):
+        endpoints.unlink(missing_ok=True)
+        stack.simulator_state.mkdir(parents=True, exist_ok=True)
+        command = [
+            sys.executable, "-m", "simulators", "serve", "--world", os.environ.get("KINHTESO_DEMO_WORLD", "campaign"), "--seed", "1",
+            "--first-day", str(DEMO_FIRST_DAY), "--state", str(stack.simulator_state), "--inbox", inbox,
+        ]  # fmt: skip
+        env = {**os.environ, "PYTHONPATH": str(ROOT)}
+        processes.start(command, stack.simulator_state / "simulators.log", env, stack.mark, with_parent=with_parent)
+        stack.ours.append("simulators")
+    return {}
+
+
+def simulator_connections(stack: Stack) -> dict[str, str]:
+    """Wait until the simulators listen; gives the two connections."""
+    endpoints, deadline = stack.simulator_state / "endpoints.json", time.monotonic() + SIMULATOR_SECONDS
+    while not endpoints.exists():
+        if time.monotonic() > deadline or not processes.marked(stack.mark):
+            log = stack.simulator_state / "simulators.log"
+            raise AirflowFailed(f"The simulators did not start; see {log}:\n{log.read_text(errors='replace')[-1500:]}")
+        time.sleep(0.2)
+    e = json.loads(endpoints.read_text())
+    sftp, http = e["sftp"], e["http"]
+    return {
+        "AIRFLOW_CONN_POSTMART": json.dumps(
+            {"conn_type": "sftp", "host": sftp["host"], "port": sftp["port"], "login": sftp["username"], "password": sftp["password"],
+             "extra": {"host_key": sftp["host_key"].split(" ", 1)[-1].split(" ")[0] if " " in sftp["host_key"] else sftp["host_key"]}}
+        ),
+        "AIRFLOW_CONN_VOSO": f"http://{http['username']}:{quote(http['password'])}@{http['host']}:{http['port']}/v1",
+    }  # fmt: skip
+
+
+def set_clock(stack: Stack, day: date) -> None:
+    """The sources' clock to the next morning at 06:00: everything of ``day`` is delivered."""
+    moment = f"{day + timedelta(days=1)}T06:00"
+    subprocess.run(
+        [sys.executable, "-m", "simulators", "clock", "--state", str(stack.simulator_state), moment], check=True, env={**os.environ, "PYTHONPATH": str(ROOT)}, cwd=ROOT
+    )
+
+
+def start_all(stack: Stack, *, with_parent: bool, schedules: bool, port: int | None = None) -> LocalAirflow:
+    """PostgreSQL, the simulators where there are no own sources, and Airflow; what runs already is left running."""
+    say("PostgreSQL …")
+    settings = start_postgres(stack)
+    if stack.simulated:
+        say("simulators: Postmart (SFTP), Vỏ Sò (HTTP) …")
+        start_simulators(stack, settings["KINHTESO_REGISTERS_INBOX"], with_parent=with_parent)
+    given = stack.env.get("KINHTESO_AIRFLOW_PORT")
+    metadata = stack.postgres.database("airflow")
+    stack.airflow = LocalAirflow(stack.home, metadata, settings, port=int(given) if given else port, schedules=schedules)
+    if stack.airflow.is_running():
+        say(f"Airflow runs at {stack.airflow.url}")
+        return stack.airflow
+    processes.stop(stack.airflow.mark)
+    say("Airflow: metadata …")
+    stack.airflow.migrate()
+    if stack.simulated:
+        stack.airflow._settings = {**settings, **simulator_connections(stack)}
+    say("Airflow: api-server, scheduler, dag-processor, triggerer …")
+    stack.ours.append(stack.airflow)
+    stack.airflow.start(with_parent=with_parent)
+    stack.airflow.wait(DAGS, say)
+    say(f"Airflow is healthy at {stack.airflow.url}")
+    return stack.airflow
+
+
+def stop_ours(stack: Stack) -> None:
+    """Stop what this command started, in reverse."""
+    for part in reversed(stack.ours):
+        with contextlib.suppress(Exception):
+            if part == "simulators":
+                processes.stop(stack.mark)
+            else:
+                part.stop()
+    stack.ours.clear()
+
+
+@contextlib.contextmanager
+def signals() -> Iterator[None]:
+    """Ctrl-C, SIGTERM and SIGHUP become Stopped, so that what we started is stopped."""
+
+    def stop(number: int, _: Any) -> None:
+        for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(s, signal.SIG_IGN)
+        raise Stopped(signal.Signals(number).name)
+
+    before = {s: signal.signal(s, stop) for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for s, handler in before.items():
+            signal.signal(s, handler)
+
+
+# ---- days ----
+
+
+def wait_for(airflow: LocalAirflow, runs: dict[str, str], label: str) -> dict[str, str]:
+    """Wait for runs (dag id -> run id); gives their end states."""
+    states: dict[str, str] = {}
+    deadline = time.monotonic() + DAY_SECONDS
+    while len(states) < len(runs):
+        for dag_id, run_id in runs.items():
+            if dag_id not in states and (state := airflow.state(dag_id, run_id)) in ("success", "failed"):
+                states[dag_id] = state
+                say(f"{label}  {dag_id}: {'done' if state == 'success' else '[red]failed[/red]'}")
+        if time.monotonic() > deadline:
+            raise AirflowFailed(f"{label}: {sorted(set(runs) - set(states))} did not end in {DAY_SECONDS // 3600} hours; look at {airflow.url}")
+        time.sleep(0.3)
+    return states
+
+
+def take_day(stack: Stack, airflow: LocalAirflow, dsn: str, day: date) -> bool:
+    """One business day through the DAGs; true when it ended in a release. Prints what was refused."""
+    label = f"{day:%d/%m/%Y}"
+    if stack.simulated:
+        set_clock(stack, day)
+    conf = {"business_day": str(day), "replay": True}
+    since = _now(dsn)
+    names = ("registers_intake", "postmart_daily", "voso_daily")
+    wait_for(airflow, {name: airflow.trigger(name, conf) for name in names}, label)
+    states = wait_for(airflow, {"warehouse_daily": airflow.trigger("warehouse_daily", conf)}, label)
+    for line in refused(dsn, day, since):
+        say(f"{label}  [yellow]refused[/yellow] {line}")
+    if states["warehouse_daily"] != "success":
+        with psycopg.connect(dsn) as conn:
+            row = conn.execute("select message from ops.build where state = 'failed' order by build_id desc limit 1").fetchone()
+        say(f"{label}  [red]no release[/red]: {row[0] if row else 'see the task logs'} Logs: {airflow.home}/logs")
+        return False
+    with psycopg.connect(dsn) as conn:
+        release = conn.execute("select release_id, business_date from ops.release order by release_id desc limit 1").fetchone()
+    if release is None or release[1] < day:
+        say(f"{label}  [red]no release[/red]: nothing of this day or before it is known")
+        return False
+    say(f"{label}  release {release[0]}")
+    return True
+
+
+def _now(dsn: str) -> Any:
+    with psycopg.connect(dsn) as conn:
+        return conn.execute("select now()").fetchone()[0]  # type: ignore[index]
+
+
+def refused(dsn: str, day: date, since: Any) -> list[str]:
+    """What was rejected since ``since``, what of ``day`` has not come, and how many rows were quarantined."""
+    with psycopg.connect(dsn) as conn:
+        if conn.execute("select to_regclass('ops.export')").fetchone() == (None,):
+            return ["nothing at all: the warehouse could not be reached by the DAGs; see the task logs"]
+        lines = conn.execute(
+            """select source || '/' || dataset || coalesce(' ' || nullif(unit, ''), '') || ' ' || business_day || ' v' || version || ': ' || state || '. '
+                      || coalesce(reason, '')
+               from ops.export
+               where (state = 'rejected' and greatest(ended_at, landed_at) >= %(since)s)
+                  or (state = 'expected' and business_day = %(day)s and source in ('postmart', 'voso'))
+               order by source, dataset, business_day limit 40""",
+            {"since": since, "day": day},
+        ).fetchall()
+        rows = conn.execute(
+            """select e.source || '/' || e.dataset || ' ' || e.business_day || ' v' || e.version || ': ' || count(*) || ' rows quarantined ('
+                      || string_agg(distinct q.rule_id, ', ') || ')'
+               from ops.quarantine_row as q join ops.export as e using (export_id) where e.judged_at >= %(since)s
+               group by e.source, e.dataset, e.business_day, e.version order by 1""",
+            {"since": since},
+        ).fetchall()
+    return [r[0] for r in lines + rows]
+
+
+def warehouse_dsn(stack: Stack, settings: dict[str, str] | None = None) -> str:
+    """libpq DSN of the warehouse's owner."""
+    from kinhteso.warehouse import conninfo
+
+    given = stack.env.get("AIRFLOW_CONN_WAREHOUSE")
+    if given:
+        if given.lstrip().startswith("{"):
+            from airflow.sdk import Connection
+
+            return conninfo(Connection.from_json(given).get_uri())
+        return conninfo(given)
+    own = stack.postgres.database("kinhteso")
+    return stack.postgres.dsn("kinhteso", own["user"], own["password"])
+
+
+# ---- commands ----
+
+
+def demo(_: argparse.Namespace) -> int:
+    stack = choose(environment(), state_root())
+    if not stack.simulated:
+        console.print("make demo runs against its own simulators: unset AIRFLOW_CONN_POSTMART and AIRFLOW_CONN_VOSO (or their lines in .env), or use make replay.")
+        return 2
+    for name in ("AIRFLOW_CONN_WAREHOUSE", "KINHTESO_LANDING", "KINHTESO_REGISTERS_INBOX"):
+        stack.env.pop(name, None)
+    down_home(stack)
+    for folder in (stack.home,):
+        shutil.rmtree(folder, ignore_errors=True)
+    stack.home.mkdir(parents=True)
+    try:
+        with signals():
+            airflow = start_all(stack, with_parent=True, schedules=False)
+            dsn = warehouse_dsn(stack)
+            released = [take_day(stack, airflow, dsn, day) for day in DEMO_DAYS]
+            with psycopg.connect(dsn) as conn:
+                headline.show(conn, console)
+                found = headline.figures(conn)
+            wrong = headline.misses(found)
+            took = time.monotonic() - _started
+            if wrong or not all(released):
+                console.print("[red]These figures did not come out:[/red]")
+                for line in wrong or ["a day ended without a release"]:
+                    console.print(f"  {line}")
+                return 1
+            console.print(f"[green]All {len(headline.FIGURES)} figures of the campaign came out[/green] ({took:.0f} s).")
+            console.print("Next: `make dsn` (psql or a BI tool on schema bi) · `make up` (Airflow at 127.0.0.1:8080) · docs/README.md · docs/runbooks/")
+            return 0
+    finally:
+        say("stopping what was started …")
+        stop_ours(stack)
+
+
+def up(_: argparse.Namespace) -> int:
+    stack = choose(environment(), state_root())
+    stack.home.mkdir(parents=True, exist_ok=True)
+    try:
+        with signals():
+            airflow = start_all(stack, with_parent=False, schedules=not stack.simulated, port=8080)
+    except BaseException:
+        stop_ours(stack)
+        raise
+    console.print(f"Airflow: {airflow.url}  user admin, password in {airflow.home}/passwords.json. Stop with `make down`; data stay in {stack.home}.")
+    if stack.simulated:
+        console.print("The sources are simulators whose calendar stands in September 2021, so nothing runs by the clock: `make replay FROM=2021-09-12 TO=2021-09-15`.")
+    return 0
+
+
+def down_home(stack: Stack) -> None:
+    """Stop whatever runs of a home."""
+    processes.stop(str(stack.home / "airflow"))
+    processes.stop(stack.mark)
+    if (stack.home / "postgres" / "pgdata" / "postmaster.pid").exists():
+        stack.postgres.stop()
+
+
+def down(_: argparse.Namespace) -> int:
+    root = state_root()
+    for name in ("demo", "warehouse"):
+        down_home(Stack(root / name, environment(), simulated=name == "demo"))
+    console.print(f"Stopped. Data stay in {root}.")
+    return 0
+
+
+def replay(arguments: argparse.Namespace) -> int:
+    first, last = date.fromisoformat(arguments.first), date.fromisoformat(arguments.last or arguments.first)
+    if last < first:
+        console.print(f"FROM={first} is after TO={last}.")
+        return 2
+    stack = choose(environment(), state_root())
+    stack.home.mkdir(parents=True, exist_ok=True)
+    try:
+        with signals():
+            airflow = start_all(stack, with_parent=True, schedules=False)
+            dsn = warehouse_dsn(stack)
+            ended = [take_day(stack, airflow, dsn, first + timedelta(days=n)) for n in range((last - first).days + 1)]
+            return 0 if all(ended) else 1
+    finally:
+        stop_ours(stack)
+
+
+def dsn(_: argparse.Namespace) -> int:
+    env, root = environment(), state_root()
+    stack = choose(env, root)
+    current = root / "current"
+    if stack.simulated and current.exists() and current.read_text().strip() == "warehouse":
+        stack = Stack(root / "warehouse", env, simulated=False)
+    if env.get("AIRFLOW_CONN_WAREHOUSE"):
+        from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+        parts = {k: v for k, v in conninfo_to_dict(warehouse_dsn(stack)).items() if k not in ("password", "user")}
+        print(make_conninfo(user="bi_reader", **parts))  # noqa: T201
+        return 0
+    stack.home.mkdir(parents=True, exist_ok=True)
+    stack.postgres.start()
+    stack.postgres.database("kinhteso")
+    from kinhteso import warehouse
+
+    with warehouse.connect(warehouse_dsn(stack)) as conn:
+        warehouse.migrate(conn)
+    print(stack.postgres.reader("kinhteso", "bi_reader"))  # noqa: T201
+    return 0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="kinhteso.local", description=__doc__)
+    commands = parser.add_subparsers(required=True)
+    for function in (demo, up, down, dsn):
+        commands.add_parser(function.__name__).set_defaults(run=function)
+    again = commands.add_parser("replay")
+    again.add_argument("first")
+    again.add_argument("last", nargs="?")
+    again.set_defaults(run=replay)
+    arguments = parser.parse_args()
+    try:
+        return int(arguments.run(arguments))
+    except (Stopped, KeyboardInterrupt) as why:
+        console.print(f"Stopped ({why}).")
+        return 130
+    except (AirflowFailed, PostgresFailed) as error:
+        console.print(f"[red]{type(error).__name__}[/red]: {error}", markup=True)
+        return 1
