@@ -25,7 +25,7 @@ Trigger with `{"business_day": "YYYY-MM-DD"}`. Twice changes nothing.
 
 @dag(
     dag_id="day_close",
-    schedule=CronPartitionTimetable("0 6 * * *", timezone=dagkit.TIMEZONE, run_offset=-1, key_format=dagkit.DAY_FORMAT),
+    schedule=dagkit.by_clock(CronPartitionTimetable("0 6 * * *", timezone=dagkit.TIMEZONE, run_offset=-1, key_format=dagkit.DAY_FORMAT)),
     params=dagkit.day_params(),
     doc_md=DOC,
     **dagkit.defaults(dagkit.Tag.WAREHOUSE, hours=1),

@@ -32,7 +32,7 @@ Clear the red task, or trigger with `{"business_day": "YYYY-MM-DD"}`, or `make r
 
 @dag(
     dag_id="postmart_daily",
-    schedule=CronPartitionTimetable("30 2 * * *", timezone=dagkit.TIMEZONE, run_offset=-1, key_format=dagkit.DAY_FORMAT),
+    schedule=dagkit.by_clock(CronPartitionTimetable("30 2 * * *", timezone=dagkit.TIMEZONE, run_offset=-1, key_format=dagkit.DAY_FORMAT)),
     params=dagkit.day_params(),
     doc_md=DOC,
     **dagkit.defaults(dagkit.Tag.INTAKE, dagkit.Tag.POSTMART, hours=9),

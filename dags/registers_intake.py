@@ -28,7 +28,7 @@ Put the corrected form into the inbox; the next run takes it. Or trigger the DAG
 
 @dag(
     dag_id="registers_intake",
-    schedule=CronPartitionTimetable("0 7-18 * * *", timezone=dagkit.TIMEZONE, key_format=dagkit.DAY_FORMAT),
+    schedule=dagkit.by_clock(CronPartitionTimetable("0 7-18 * * *", timezone=dagkit.TIMEZONE, key_format=dagkit.DAY_FORMAT)),
     params=dagkit.day_params(),
     doc_md=DOC,
     **dagkit.defaults(dagkit.Tag.INTAKE, dagkit.Tag.REGISTERS, hours=2),

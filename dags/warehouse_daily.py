@@ -34,10 +34,10 @@ Clear the red task or trigger the DAG. What was claimed by a failed build is tak
 
 @dag(
     dag_id="warehouse_daily",
-    schedule=PartitionedAssetTimetable(assets=SOURCES),
+    schedule=dagkit.by_clock(PartitionedAssetTimetable(assets=SOURCES)),
     params=dagkit.day_params(),
     doc_md=DOC,
-    **dagkit.defaults(dagkit.Tag.WAREHOUSE, hours=3),
+    **dagkit.defaults(dagkit.Tag.WAREHOUSE, hours=3, runs=1),
 )
 def warehouse_daily():
     @task

