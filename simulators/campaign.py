@@ -1,0 +1,73 @@
+"""The worlds by name, and the five orders whose every day is known."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+from simulators.world import Line, Maker, Order, Size, World
+
+SMALL = Size(
+    communes=["06505", "06475", "06061"], households=300, hamlets={1: 12, 2: 4}, with_store={1: 60, 2: 5}, store_base=4, both_share=0.17, with_account={1: 38, 2: 4},
+    account_base=3, products={1: 60, 2: 0}, valid_orders={1: 240, 2: 0}, leads={1: 12, 2: 1}, team_hamlets={1: 9, 2: 2}, trained={1: 31, 2: 7},
+    orders_from=date(2021, 8, 20), orders_per_day_after=10, growth=None,
+)  # fmt: skip
+STRESS = Size(valid_orders={1: 60_000, 2: 20_000}, products={1: 60_000, 2: 8_000}, orders_per_day_after=20_000, days_after=3)
+GOLDEN_COMMUNE = "06463"
+
+
+def make(name: str, seed: int, first_day: date) -> World:
+    """World ``name`` (small, campaign, stress). Raises ValueError for another name."""
+    if name == "small":
+        return _small(seed, first_day)
+    if name == "campaign":
+        return Maker(Size(), seed, first_day).make()
+    if name == "stress":
+        return Maker(STRESS, seed, first_day).make()
+    raise ValueError(f"no world {name!r}; there are small, campaign and stress")
+
+
+def _small(seed: int, first_day: date) -> World:
+    """Three communes with trade, and a fourth with the five orders only."""
+    from dataclasses import replace
+
+    communes = [c for c in SMALL.communes or [] if c != GOLDEN_COMMUNE]
+    maker = Maker(replace(SMALL, communes=[*communes, GOLDEN_COMMUNE]), seed, first_day)
+    golden = len(maker.w.communes) - 1
+    of_phase = maker.of_phase
+    maker.of_phase = lambda phase: [i for i in of_phase(phase) if i != golden]  # type: ignore[method-assign]
+    maker.w.communes[golden].hamlets = ["Thôn Quán Thanh"]
+    world = maker.make()
+    household = next(h for h in world.households if h.commune == golden and h.phone)
+    sellers = {}
+    for platform in ("PM", "VS"):
+        maker.store(platform, household, date(2021, 8, 2), "HOUSEHOLD")
+        n = len(world.stores) - 1
+        world.stores[n].history = world.stores[n].history[:2]
+        sellers[platform] = (n, maker.product(n, "ON_SALE"))
+    five(maker, sellers)
+    for n, _ in sellers.values():
+        world.stores[n].activity = sorted({*world.stores[n].activity, *(o.created for o in world.orders if o.store == n)})
+    return world
+
+
+def _t(day: int, hour: int, minute: int = 0) -> datetime:
+    return datetime(2021, 9, day, hour, minute)
+
+
+def five(maker: Maker, sellers: dict[str, tuple[int, int]]) -> None:
+    """The golden scenario of the contract (§8.8), O1 to O5."""
+    lives = {
+        "O1": ("PM", 450_000, [(_t(14, 9), "CREATED", None), (_t(14, 15), "CONFIRMED", None), (_t(15, 10), "SHIPPED", None), (_t(17, 11), "DELIVERED", None)]),
+        "O2": ("VS", 295_000, [(_t(14, 10), "CREATED", None), (_t(15, 9), "SHIPPED", None), (_t(16, 16), "DELIVERED", None), (_t(24, 15, 30), "REFUNDED", None)]),
+        "O3": ("PM", 200_000, [(_t(14, 11), "CREATED", None), (_t(15, 8), "CANCELLED", "Người mua đổi ý")]),
+        "O4": ("VS", 90_000, [(_t(15, 8), "CREATED", None), (_t(16, 8), "CANCELLED", "TU_DONG_24H")]),
+        "O5": ("VS", 160_000, [(_t(15, 12), "CREATED", None), (_t(16, 9), "SHIPPED", None), (_t(18, 14), "DELIVERY_FAILED", "505"), (_t(20, 10), "RETURNED", None)]),
+    }  # fmt: skip
+    world = maker.w
+    for platform, goods, history in lives.values():
+        store, product = sellers[platform]
+        number = len(world.orders) + 1
+        code = f"{platform}{history[0][0]:%y%m%d}{number:07d}"
+        world.orders.append(Order(platform, code, number, store, [Line(product, 1, goods)], 0, 0, 20_000, "COD", "Hà Nội", list(history)))
+        if history[-1][1] == "REFUNDED":
+            maker.refund(len(world.orders) - 1, history[-2][0], history[-1][0], goods)
