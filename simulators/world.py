@@ -353,12 +353,12 @@ class Maker:
             mine = self.of_phase(phase)
             if not mine:
                 continue
-            counts = shares(size.hamlets[phase], [w.communes[i].census for i in mine], [40] * len(mine))
-            for i, n in zip(mine, counts, strict=True):
+            more = shares(size.hamlets[phase] - len(mine), [w.communes[i].census for i in mine], [60] * len(mine))
+            for i, n in zip(mine, (1 + m for m in more), strict=True):
                 names = [f"{a} {b}" for a in HAMLETS_A for b in HAMLETS_B]
                 r.shuffle(names)
                 kind = "Khối" if w.communes[i].unit_type == "Phường" else "Thôn"
-                w.communes[i].hamlets = [f"{kind} {n}" for n in names[: max(1, n)]]
+                w.communes[i].hamlets = [f"{kind} {n}" for n in names[:n]]
         serial = 0
         for i, c in enumerate(w.communes):
             count = c.census if size.households is None else round(c.census * size.households / total)
