@@ -246,7 +246,7 @@ class Postmart:
     def _orders(self, day: date, version: int, orders: list[tuple[Order, int]], first: date, r: random.Random) -> Rendered:
         blocks = [self._block(n, o, k, r) for n, (o, k) in enumerate(orders, 1)]
         rows = [row for block in blocks for row in block]
-        totals = {12: sum(float(row[12]) for row in rows), 15: sum(o.goods for o, _ in orders), 18: sum(o.total for o, _ in orders)}
+        totals: dict[int, Any] = {12: round(sum(line.quantity for o, _ in orders for line in o.lines), 3), 15: sum(o.goods for o, _ in orders), 18: sum(o.total for o, _ in orders)}
         if len(rows) > XLSX_ROWS:  # the volume form fills the order's columns on every line
             rows = [[a if a is not None else b for a, b in zip(row, block[0], strict=True)] for block in blocks for row in block]
             rows = [[dotted(v) if i in (13, 14, 15, 16, 17, 18) and isinstance(v, int) else v for i, v in enumerate(row)] for row in rows]
@@ -284,9 +284,6 @@ class Postmart:
             quantity: Any = line.quantity if line.quantity % 1 == 0 or r.random() < 0.5 else comma(line.quantity)
             detail = [p.code, p.name, p.unit, quantity, money(line.price), money(line.amount)]
             rows.append([*head, *detail, *tail] if k == 0 else [None] * 9 + detail + [None] * 10)
-        for row in rows:
-            if isinstance(row[12], str):
-                row[12] = row[12] if len(self.orders) else row[12]
         return rows
 
     def _refunds(self, day: date, version: int, refunds: list[Any]) -> Rendered:

@@ -150,7 +150,7 @@ def simulator_connections(stack: Stack) -> dict[str, str]:
     return {
         "AIRFLOW_CONN_POSTMART": json.dumps(
             {"conn_type": "sftp", "host": sftp["host"], "port": sftp["port"], "login": sftp["username"], "password": sftp["password"],
-             "extra": {"host_key": sftp["host_key"].split(" ", 1)[-1].split(" ")[0] if " " in sftp["host_key"] else sftp["host_key"]}}
+             "extra": {"host_key": sftp["host_key"]}}
         ),
         "AIRFLOW_CONN_VOSO": f"http://{http['username']}:{quote(http['password'])}@{http['host']}:{http['port']}/v1",
     }  # fmt: skip
@@ -317,9 +317,9 @@ def demo(_: argparse.Namespace) -> int:
     for name in ("AIRFLOW_CONN_WAREHOUSE", "KINHTESO_LANDING", "KINHTESO_REGISTERS_INBOX"):
         stack.env.pop(name, None)
     down_home(stack)
-    for folder in (stack.home,):
+    for folder in (stack.postgres.home, stack.home):
         shutil.rmtree(folder, ignore_errors=True)
-    stack.home.mkdir(parents=True)
+    stack = Stack(stack.home, stack.env, simulated=True)
     try:
         with signals():
             airflow = start_all(stack, with_parent=True, schedules=False)

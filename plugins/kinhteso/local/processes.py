@@ -46,7 +46,7 @@ def start(command: Iterable[str], log: Path, env: Mapping[str, str], mark: str, 
     """Start ``command`` in a session of its own, output to ``log``; ``with_parent``: it ends when this process does, however that ends."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as out:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             list(command),
             stdout=out,
             stderr=subprocess.STDOUT,
@@ -55,14 +55,34 @@ def start(command: Iterable[str], log: Path, env: Mapping[str, str], mark: str, 
             start_new_session=True,
             preexec_fn=_die_with_parent if with_parent else None,
         )
+    started = psutil.Process(process.pid).create_time()
+    with (Path(mark) / "sessions").open("a") as f:
+        f.write(f"{process.pid} {started}\n")
+    return process
+
+
+def _sessions(mark: str) -> set[int]:
+    """Sessions that were started with ``mark``; a number that another process has got since is none of them."""
+    found = set()
+    with contextlib.suppress(FileNotFoundError):
+        for line in (Path(mark) / "sessions").read_text().splitlines():
+            pid, started = line.split()
+            try:
+                if abs(psutil.Process(int(pid)).create_time() - float(started)) < 1:
+                    found.add(int(pid))
+            except psutil.Error:
+                found.add(int(pid))  # its leader is gone; what is left of the session is ours
+    return found
 
 
 def marked(mark: str) -> list[psutil.Process]:
-    """Every running process that was started with ``mark``, its children too."""
-    found = []
+    """Every running process of ``mark``: by its session, or by the mark in its environment (a process that names itself may lose it)."""
+    sessions, found = _sessions(mark), []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
-            if process.pid != os.getpid() and process.environ().get(MARK) == mark and process.status() != psutil.STATUS_ZOMBIE:
+            if process.pid == os.getpid() or process.status() == psutil.STATUS_ZOMBIE:
+                continue
+            if os.getsid(process.pid) in sessions or process.environ().get(MARK) == mark:
                 found.append(process)
     return found
 
@@ -83,3 +103,4 @@ def stop(mark: str, first: Iterable[int] = ()) -> None:
         with contextlib.suppress(psutil.Error):
             process.kill()
     psutil.wait_procs(marked(mark), timeout=5)
+    (Path(mark) / "sessions").unlink(missing_ok=True)
