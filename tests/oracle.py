@@ -12,9 +12,10 @@ from datetime import date, datetime
 from simulators.world import World
 
 
-def recount(world: World, day: date) -> dict[str, Counter[str]]:
-    """Measures per commune code at the end of ``day``, as known from everything delivered up to that day."""
+def recount(world: World, day: date, known_on: date | None = None) -> dict[str, Counter[str]]:
+    """Measures per commune code of ``day``: stocks at its end, orders as they are known at the end of ``known_on`` (default: the day itself)."""
     end = datetime.combine(day, datetime.max.time())
+    later = datetime.combine(known_on or day, datetime.max.time())
     cells: dict[str, Counter[str]] = {c.code: Counter() for c in world.communes}
     by_phone: dict[str, list[int]] = {}
     for n, h in enumerate(world.households):
@@ -67,7 +68,7 @@ def recount(world: World, day: date) -> dict[str, Counter[str]]:
         if p.posted <= end and p.status(end) == "ON_SALE" and s.registered <= end and s.status(end) in ("ACTIVE", "PAUSED"):
             cells[where[p.store]]["products_on_sale"] += 1
     for o in world.orders:
-        known = o.known(end)
+        known = o.known(later)
         if not known:
             continue
         states = {state: t.date() for t, state, _ in o.history[:known]}
@@ -81,7 +82,7 @@ def recount(world: World, day: date) -> dict[str, Counter[str]]:
         cell["orders_delivered"] += delivered == day and now not in ("RETURNED", "REFUNDED")
         cell["revenue_gross_vnd"] += (o.goods - o.seller_discount) if delivered == day else 0
     for f in world.refunds:
-        done = next((t.date() for t, state in f.history if state == "DONE" and t <= end), None)
+        done = next((t.date() for t, state in f.history if state == "DONE" and t <= later), None)
         cells[where[world.orders[f.order].store]]["refunds_vnd"] += f.amount if done == day else 0
     for lead in world.leads:
         if lead.recognised <= day and not (lead.withdrawn and day >= lead.withdrawn):

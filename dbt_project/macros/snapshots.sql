@@ -44,31 +44,31 @@ observed as (
     where exists (select 1 from scope as s where s.platform = o.platform and o.snapshot_day in (s.snapshot_day, s.previous_day))
 ),
 
-changed as (
-    select
-        now.platform, now.{{ code }}, now.snapshot_day as valid_from, now.export_id, now.source_row, true as is_present,
-        {% for c in columns %}now.{{ c }}{% if not loop.last %}, {% endif %}{% endfor %}
+{# Both sides by their keys, then a full join: it hashes or merges whatever the planner thinks of the row counts. #}
+now as (
+    select o.*
     from scope as s
-    join observed as now on now.platform = s.platform and now.snapshot_day = s.snapshot_day
-    left join observed as before
-        on before.platform = s.platform and before.snapshot_day = s.previous_day and before.{{ code }} = now.{{ code }}
-    where before.state_hash is distinct from now.state_hash
+    join observed as o on o.platform = s.platform and o.snapshot_day = s.snapshot_day
 ),
 
-vanished as (
-    select
-        before.platform, before.{{ code }}, s.snapshot_day as valid_from, before.export_id, before.source_row, false as is_present,
-        {% for c in columns %}before.{{ c }}{% if not loop.last %}, {% endif %}{% endfor %}
+before as (
+    select s.snapshot_day as compared_day, o.*
     from scope as s
-    join observed as before on before.platform = s.platform and before.snapshot_day = s.previous_day
-    left join observed as now
-        on now.platform = s.platform and now.snapshot_day = s.snapshot_day and now.{{ code }} = before.{{ code }}
-    where now.{{ code }} is null
+    join observed as o on o.platform = s.platform and o.snapshot_day = s.previous_day
 )
 
-select * from changed
-union all
-select * from vanished
+select
+    coalesce(now.platform, before.platform) as platform,
+    coalesce(now.{{ code }}, before.{{ code }}) as {{ code }},
+    coalesce(now.snapshot_day, before.compared_day) as valid_from,
+    coalesce(now.export_id, before.export_id) as export_id,
+    coalesce(now.source_row, before.source_row) as source_row,
+    now.platform is not null as is_present,
+    {% for c in columns %}case when now.platform is not null then now.{{ c }} else before.{{ c }} end as {{ c }}{% if not loop.last %}, {% endif %}{% endfor %}
+from now
+full join before
+    on before.platform = now.platform and before.compared_day = now.snapshot_day and before.{{ code }} = now.{{ code }}
+where now.state_hash is distinct from before.state_hash
 {%- endmacro %}
 
 {# Entities whose states are built again: those that changed on or after stock_from; all of them after a new household list. #}

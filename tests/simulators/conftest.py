@@ -1,77 +1,15 @@
-"""Simulators as processes of their own, on free ports, with a clock that a test moves."""
-
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import ExitStack
 from pathlib import Path
 
-import asyncssh
-import httpx
 import pytest
-
-ROOT = Path(__file__).resolve().parents[2]
-
-
-@dataclass
-class Served:
-    """A running pair of simulators."""
-
-    state: Path
-    sftp: dict
-    http: dict
-
-    def clock(self, moment: str) -> None:
-        """Move the sources' clock."""
-        subprocess.run([sys.executable, "-m", "simulators", "clock", "--state", str(self.state), moment], check=True, cwd=ROOT)
-
-    async def listing(self, folder: str) -> list[str]:
-        """Names in a folder of the outbox; empty where there is none."""
-        async with asyncssh.connect(self.sftp["host"], self.sftp["port"], username="langson", password="demo-password", known_hosts=None) as c:
-            async with c.start_sftp_client() as sftp:
-                path = f"/langson/outbox/{folder}"
-                return sorted(n for n in await sftp.listdir(path) if n not in (".", "..")) if await sftp.exists(path) else []
-
-    async def read(self, path: str) -> bytes:
-        """Bytes of a file of the outbox."""
-        async with asyncssh.connect(self.sftp["host"], self.sftp["port"], username="langson", password="demo-password", known_hosts=None) as c:
-            async with c.start_sftp_client() as sftp, sftp.open(f"/langson/outbox/{path}", "rb") as f:
-                return await f.read()
-
-    def client(self) -> httpx.Client:
-        """A logged-in client of the export API."""
-        base = self.http["base_url"]
-        body = {"USERNAME": self.http["username"], "PASSWORD": self.http["password"]}
-        short = httpx.post(f"{base}/user/Login", json=body).json()["data"]["token"]
-        token = httpx.post(f"{base}/user/ownerconnect", json=body, headers={"Token": short}).json()["data"]["token"]
-        return httpx.Client(base_url=base, headers={"Token": token})
+from served import Served, simulators
 
 
 @pytest.fixture()
 def serve(tmp_path: Path) -> Iterator[Callable[..., Served]]:
-    """Start simulators of the small world with options; they are stopped afterwards."""
-    running = []
-
-    def start(*options: str) -> Served:
-        state = tmp_path / f"state{len(running)}"
-        command = [sys.executable, "-m", "simulators", "serve", "--world", "small", "--state", str(state), *options]
-        process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        running.append(process)
-        deadline = time.monotonic() + 30
-        while not (state / "endpoints.json").exists():
-            assert process.poll() is None, process.stdout.read()
-            assert time.monotonic() < deadline, "the simulators did not start in 30 s"
-            time.sleep(0.05)
-        e = json.loads((state / "endpoints.json").read_text())
-        return Served(state, e["sftp"], e["http"])
-
-    yield start
-    for process in running:
-        process.terminate()
-    for process in running:
-        assert process.wait(10) == 0
+    """Start simulators of the small world with options."""
+    with ExitStack() as running:
+        yield lambda *options: running.enter_context(simulators(tmp_path / "state", *options))

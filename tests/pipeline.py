@@ -1,0 +1,74 @@
+"""The way of a day without Airflow: what the DAGs' tasks do, against real servers and a real PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import paramiko
+import psycopg
+from kinhteso import building, contracts, intake, publishing, warehouse
+from kinhteso.platforms.voso import VosoClient
+from kinhteso.settings import Settings
+from served import Served
+
+SOURCES = {s: [c.dataset for c in contracts.all_contracts() if c.source == s] for s in ("registers", "postmart", "voso")}
+
+
+@contextmanager
+def outbox(served: Served) -> Iterator[paramiko.SFTPClient]:
+    """An SFTP client as the DAGs have one."""
+    with paramiko.SSHClient() as ssh:
+        ssh.set_missing_host_key_policy(paramiko.AutoAddPolicy())
+        ssh.connect(served.sftp["host"], served.sftp["port"], served.sftp["username"], served.sftp["password"], look_for_keys=False, allow_agent=False)
+        with ssh.open_sftp() as sftp:
+            yield sftp
+
+
+@dataclass
+class Pipeline:
+    """A warehouse with its settings, fed from ``served``."""
+
+    dsn: str
+    settings: Settings
+    served: Served
+    state: Path
+    problems: list[str]
+
+    def take(self, day: date, *, at: str = "06:00", sources: tuple[str, ...] = ("registers", "postmart", "voso")) -> None:
+        """Land, load and judge everything that is there for ``day`` on the next morning."""
+        self.served.clock(f"{day + timedelta(days=1)}T{at}")
+        with warehouse.connect(self.dsn) as conn:
+            for source in sources:
+                for dataset in SOURCES[source]:
+                    arrivals = self._land(conn, source, dataset, day)
+                    self.problems += arrivals.refused
+                    for step in (intake.load, intake.judge):
+                        try:
+                            step(conn, self.settings, source, dataset)
+                        except intake.StepFailed as failed:
+                            self.problems.append(str(failed))
+
+    def _land(self, conn: psycopg.Connection[Any], source: str, dataset: str, day: date) -> intake.Arrivals:
+        if source == "registers":
+            return intake.land_registers(conn, self.settings, dataset, None)
+        if source == "postmart":
+            with outbox(self.served) as sftp:
+                return intake.land_postmart(conn, sftp, self.settings, dataset, day, None)
+        http = self.served.http
+        return intake.land_voso(conn, lambda: VosoClient(http["base_url"], http["username"], http["password"]), self.settings, dataset, day, None)
+
+    def release(self) -> publishing.Release | None:
+        """Build and publish."""
+        scope = building.build(self.dsn, self.settings.first_day, state_dir=self.state)
+        return publishing.publish(self.dsn, scope) if scope else None
+
+    def cells(self, day: date, measures: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+        """bi.kpi_commune_daily of a day, by commune."""
+        with psycopg.connect(self.dsn) as conn:
+            query = f"select commune_code, {', '.join(measures)} from bi.kpi_commune_daily where geography = '2021' and date = %s"
+            return {row[0]: dict(zip(measures, row[1:], strict=True)) for row in conn.execute(query, [day])}
