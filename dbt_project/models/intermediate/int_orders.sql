@@ -2,7 +2,7 @@
    created day (RULINGS 4). Only orders chosen for this build are found again. #}
 -- depends_on: {{ ref('int_stores__changed') }}
 {{ config(materialized='incremental', incremental_strategy='append',
-          pre_hook=["{{ choose_orders() }}", "{{ note_order_cells() }}", "{{ forget_orders() }}"],
+          pre_hook=["{{ choose_orders() }}", "analyze ops.build_order", "{{ note_order_cells() }}", "{{ forget_orders() }}"],
           post_hook=["{{ note_order_cells() }}"],
           indexes=[{'columns': ['platform', 'order_code'], 'unique': true}, {'columns': ['commune_code', 'created_day']},
                    {'columns': ['first_delivered_day']}, {'columns': ['platform', 'store_code']}, {'columns': ['platform', 'order_id']}]) }}

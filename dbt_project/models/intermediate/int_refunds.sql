@@ -1,6 +1,6 @@
 {# One row per refund record, its newest state, with its order's commune. A refund whose order is not known yet is kept under 00000. #}
 {{ config(materialized='incremental', incremental_strategy='append',
-          pre_hook=["{{ choose_refunds() }}", "{{ note_refund_cells() }}", "{{ forget_refunds() }}"],
+          pre_hook=["{{ choose_refunds() }}", "analyze ops.build_refund", "{{ note_refund_cells() }}", "{{ forget_refunds() }}"],
           post_hook=["{{ note_refund_cells() }}"],
           indexes=[{'columns': ['platform', 'refund_code'], 'unique': true}, {'columns': ['commune_code', 'completed_day']},
                    {'columns': ['platform', 'order_code']}]) }}
