@@ -53,6 +53,7 @@ replay: install ## business days through the DAGs: FROM=2021-09-13 TO=2021-09-15
 lock: install ## requirements*.txt anew from requirements*.in
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url requirements.in -o requirements.txt
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url requirements-dev.in -o requirements-dev.txt
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url -c requirements-dev.txt requirements-simulators.in -o requirements-simulators.txt
 
 clean: ## away with .venv and .local
 	@rm -rf $(VENV) .local

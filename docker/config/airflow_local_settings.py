@@ -1,0 +1,3 @@
+from kinhteso.preload import preload
+
+preload()
