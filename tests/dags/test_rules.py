@@ -65,7 +65,7 @@ def bag(tmp_path_factory):
     os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
     from airflow.dag_processing.dagbag import DagBag
 
-    return DagBag(str(ROOT / "dags"), include_examples=False, collect_dags=True)
+    return DagBag(str(ROOT / "dags"), collect_dags=True)
 
 
 def test_every_dag_parses_and_is_known(bag):

@@ -163,8 +163,9 @@ class VosoClient:
         """The source's clock (GET /export/time, else the header Date); a skew above 5 minutes is left for the log (F40)."""
         try:
             told = datetime.fromtimestamp(int(self.get("/export/time").data["NOW"]) / 1000, UTC)
-        except (DeliveryRefused, TypeError, KeyError, ValueError):
-            self._log_in()
+        except (DeliveryRefused, TypeError, KeyError, ValueError) as error:
+            if isinstance(error, DeliveryRefused) and error.rule_id in ("F33", "F34"):
+                raise
             told = self._date_header or datetime.now(UTC)
         self.clock_skew = told - datetime.now(UTC)
         return told
@@ -238,7 +239,7 @@ class VosoClient:
         self.requests.append(note | {"status": response.status_code, "bytes": len(response.content), "seconds": round(time.monotonic() - started, 3)})
         if "Date" in response.headers:
             with contextlib.suppress(ValueError, TypeError):
-                self._date_header = parsedate_to_datetime(response.headers["Date"])
+                self._date_header = _instant(response.headers["Date"])
         where = f"{method} {urlsplit(url).path}"
         status = response.status_code
         if status in (429, 503):
@@ -318,6 +319,11 @@ class VosoClient:
         )
 
 
+def _instant(given: str) -> datetime:
+    found = parsedate_to_datetime(given)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
 def _retry_after(response: httpx.Response) -> float | None:
     """Seconds to wait; a date is relative to the answer's own Date (RULINGS 27)."""
     given = response.headers.get("Retry-After", "").strip()
@@ -326,8 +332,8 @@ def _retry_after(response: httpx.Response) -> float | None:
     if given.isdigit():
         return float(given)
     try:
-        until = parsedate_to_datetime(given)
-        since = parsedate_to_datetime(response.headers["Date"]) if "Date" in response.headers else datetime.now(UTC)
+        until = _instant(given)
+        since = _instant(response.headers["Date"]) if "Date" in response.headers else datetime.now(UTC)
     except (ValueError, TypeError):
         return None
     return max(0.0, (until - since).total_seconds())
