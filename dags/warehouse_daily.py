@@ -34,7 +34,7 @@ Clear the red task or trigger the DAG. What was claimed by a failed build is tak
 
 @dag(
     dag_id="warehouse_daily",
-    schedule=dagkit.by_clock(PartitionedAssetTimetable(assets=SOURCES)),
+    schedule=PartitionedAssetTimetable(assets=SOURCES),
     params=dagkit.day_params(),
     doc_md=DOC,
     **dagkit.defaults(dagkit.Tag.WAREHOUSE, hours=3, runs=1),

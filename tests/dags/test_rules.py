@@ -99,12 +99,12 @@ def test_datasets_are_mapped_tasks_with_names(bag, dag_id):
 def test_waiting_gives_its_slot_back(bag):
     for dag_id in ("postmart_daily", "voso_daily"):
         land = next(t for t in bag.dags[dag_id].tasks if t.task_id == "take.land")
-        assert land.partial_kwargs.get("mode") == "reschedule", dag_id
+        assert land.mode == "reschedule", dag_id
 
 
 def test_platforms_meet_in_the_warehouse_through_assets(bag):
     emitted = {a.uri for d in bag.dags.values() for t in d.tasks for a in (getattr(t, "outlets", None) or [])}
-    waited = {a.uri for _, a in bag.dags["warehouse_daily"].timetable.asset_condition.iter_assets()}
+    waited = {a.uri for a in bag.dags["warehouse_daily"].timetable.asset_condition.objects}
     assert waited == {"kinhteso://postmart/accepted", "kinhteso://voso/accepted", "kinhteso://registers/accepted", "kinhteso://business_day/closed"}
     assert waited <= emitted
 

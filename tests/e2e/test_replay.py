@@ -1,0 +1,110 @@
+"""The stack as an operator runs it: connections in the environment, real Airflow, `replay`, `dsn`; and what the asset between platform and
+warehouse does without a person."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from datetime import date
+from pathlib import Path
+
+import psycopg
+import pytest
+from kinhteso.local import cli, processes
+from oracle import MEASURES, recount
+from served import simulators
+from simulators import campaign
+
+ROOT = Path(__file__).resolve().parents[2]
+FIRST = date(2021, 9, 12)
+
+
+def command(env: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "kinhteso.local", *arguments], cwd=ROOT, env=env, capture_output=True, text=True, timeout=400, check=False)
+
+
+@pytest.fixture()
+def operator(tmp_path):
+    """An operator's environment with sources of its own, and those sources."""
+    inbox = tmp_path / "inbox"
+    with simulators(tmp_path / "sources", "--inbox", str(inbox)) as served:
+        sftp, http = served.sftp, served.http
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("AIRFLOW", "KINHTESO"))}
+        env = {
+            **kept,
+            "PYTHONPATH": os.pathsep.join([str(ROOT / "plugins"), str(ROOT)]),
+            "PYTHONWARNINGS": "ignore",
+            "KINHTESO_HOME": str(tmp_path / "home"),
+            "AIRFLOW_CONN_POSTMART": json.dumps({"conn_type": "sftp", "host": sftp["host"], "port": sftp["port"], "login": sftp["username"], "password": sftp["password"]}),
+            "AIRFLOW_CONN_VOSO": f"http://{http['username']}:{http['password']}@{http['host']}:{http['port']}/v1",
+            "KINHTESO_PHONE_KEY": "demo-pepper",
+            "KINHTESO_FIRST_DAY": str(FIRST),
+            "KINHTESO_REGISTERS_INBOX": str(inbox),
+            "KINHTESO_TASK_RETRIES": "0",
+        }
+        yield env, served
+        command(env, "down")
+        for home in ("warehouse", "demo"):
+            assert processes.marked(str(tmp_path / "home" / home / "airflow")) == []
+
+
+def test_replay_a_late_platform_and_what_a_reader_sees(operator, tmp_path, monkeypatch):
+    env, served = operator
+    served.clock("2021-09-13T06:00")
+    wrong = {**env, "AIRFLOW_CONN_VOSO": env["AIRFLOW_CONN_VOSO"].replace("demo-password", "wrong-password")}
+    done = command(wrong, "replay", "2021-09-12")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "voso_daily: failed" in done.stdout and "postmart_daily: done" in done.stdout and "Invalid owner account" in done.stdout
+    assert "wrong-password" not in done.stdout + done.stderr
+    assert not (tmp_path / "home" / "demo").exists(), "no simulator beside the operator's sources"
+
+    for name in [n for n in os.environ if n.startswith(("AIRFLOW", "KINHTESO"))]:
+        monkeypatch.delenv(name)
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    stack = cli.choose(cli.environment(), cli.state_root())
+    dsn_of = lambda: cli.warehouse_dsn(stack)  # noqa: E731
+    try:
+        airflow = cli.start_all(stack, with_parent=True, schedules=False)
+        with psycopg.connect(dsn_of()) as conn:
+            assert conn.execute("select distinct completeness from bi.kpi_commune_daily where date = '2021-09-12'").fetchall() == [("STALE_VOSO",)]
+        # Nobody replays: a platform's run brings the missing day, and its asset makes the release.
+        before = _releases(dsn_of())
+        cli.wait_for(airflow, {"voso_daily": airflow.trigger("voso_daily", {"business_day": "2021-09-12"})}, "12")
+        deadline = time.monotonic() + 120
+        while _releases(dsn_of()) == before:
+            assert time.monotonic() < deadline, "the asset did not bring a release"
+            time.sleep(1)
+        world, day = campaign.make("small", 1, FIRST), FIRST
+        with psycopg.connect(dsn_of()) as conn:
+            assert conn.execute("select distinct completeness from bi.kpi_commune_daily where date = '2021-09-12'").fetchall() == [("FULL",)]
+            found = {r[0]: dict(zip(MEASURES, r[1:], strict=True)) for r in conn.execute(f"select commune_code, {', '.join(MEASURES)} from bi.kpi_commune_daily where date = %s", [day])}
+        for code, cell in recount(world, day).items():
+            assert {m: found[code][m] for m in MEASURES} == {m: cell[m] for m in MEASURES}, code
+        logs = "".join(p.read_text(errors="replace") for p in (tmp_path / "home" / "warehouse" / "airflow").rglob("*.log"))
+        assert "demo-password" not in logs and "wrong-password" not in logs and "demo-pepper" not in logs, "secrets stay out of logs"
+    finally:
+        cli.stop_ours(stack)
+
+    reader = command(env, "dsn").stdout.strip().splitlines()[-1]
+    with psycopg.connect(reader, autocommit=True) as conn:
+        assert conn.execute("select count(*) from bi.kpi_commune_daily").fetchone()[0] > 0
+        for schema in ("raw.postmart_stores", "ops.export", "core.dim_household", "intermediate.int_orders"):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                conn.execute(f"select 1 from {schema}")
+        with pytest.raises((psycopg.errors.ReadOnlySqlTransaction, psycopg.errors.InsufficientPrivilege)):
+            conn.execute("delete from bi.kpi_commune_daily")
+
+
+def _releases(dsn: str) -> int:
+    with psycopg.connect(dsn) as conn:
+        return conn.execute("select count(*) from ops.release").fetchone()[0]
+
+
+def test_a_day_in_reverse_order_is_refused_with_words(tmp_path):
+    env = {**os.environ, "KINHTESO_HOME": str(tmp_path), "PYTHONPATH": str(ROOT / "plugins")}
+    done = command(env, "replay", "2021-09-14", "2021-09-12")
+    assert done.returncode == 2 and "is after" in done.stdout
