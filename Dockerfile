@@ -16,7 +16,7 @@ ENTRYPOINT ["python", "-m", "simulators"]
 
 FROM base AS airflow
 COPY requirements.txt /tmp/
-RUN pip install --require-hashes -r /tmp/requirements.txt && python -m compileall -q -j 0 /usr/local/lib/python3.11/site-packages || true
+RUN pip install --require-hashes -r /tmp/requirements.txt
 RUN python -c "import airflow, dbt.adapters.postgres, great_expectations, pandas"
 COPY --chown=airflow:airflow dags /opt/kinhteso/dags
 COPY --chown=airflow:airflow plugins /opt/kinhteso/plugins
