@@ -51,9 +51,9 @@ replay: install ## business days through the DAGs: FROM=2021-09-13 TO=2021-09-15
 	@$(RUN) -m kinhteso.local replay "$(FROM)" "$(if $(TO),$(TO),$(FROM))"
 
 lock: install ## requirements*.txt anew from requirements*.in
-	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url requirements.in -o requirements.txt
-	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url requirements-dev.in -o requirements-dev.txt
-	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url -c requirements-dev.txt requirements-simulators.in -o requirements-simulators.txt
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-strip-extras --generate-hashes --no-header --no-annotate --no-emit-index-url requirements.in -o requirements.txt
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-strip-extras --generate-hashes --no-header --no-annotate --no-emit-index-url requirements-dev.in -o requirements-dev.txt
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-strip-extras --generate-hashes --no-header --no-annotate --no-emit-index-url requirements-simulators.in -o requirements-simulators.txt
 
 clean: ## away with .venv and .local
 	@rm -rf $(VENV) .local
