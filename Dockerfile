@@ -3,11 +3,14 @@ ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 
 FROM ${PYTHON_IMAGE} AS base
 ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 LANG=C.UTF-8
+COPY requirements-uv.txt /tmp/
+RUN pip install --require-hashes -r /tmp/requirements-uv.txt
+ENV UV_SYSTEM_PYTHON=1 UV_BREAK_SYSTEM_PACKAGES=1 UV_COMPILE_BYTECODE=1 UV_NO_CACHE=1
 RUN groupadd --gid 50000 airflow && useradd --uid 50000 --gid 50000 --create-home --home-dir /opt/airflow airflow
 
 FROM base AS simulators
 COPY requirements-simulators.txt /tmp/
-RUN pip install --require-hashes -r /tmp/requirements-simulators.txt
+RUN uv pip install --require-hashes -r /tmp/requirements-simulators.txt
 COPY --chown=airflow:airflow simulators /opt/kinhteso/simulators
 RUN mkdir -p /state /inbox && chown airflow:airflow /state /inbox
 WORKDIR /opt/kinhteso
@@ -16,7 +19,7 @@ ENTRYPOINT ["python", "-m", "simulators"]
 
 FROM base AS airflow
 COPY requirements.txt /tmp/
-RUN pip install --require-hashes -r /tmp/requirements.txt
+RUN uv pip install --require-hashes -r /tmp/requirements.txt
 RUN python -c "import airflow, dbt.adapters.postgres, great_expectations, pandas"
 COPY --chown=airflow:airflow dags /opt/kinhteso/dags
 COPY --chown=airflow:airflow plugins /opt/kinhteso/plugins
