@@ -182,7 +182,7 @@ def landed_or_wait(
 
     if arrivals.is_due and not is_over and not arrivals.landed:
         return PokeReturnValue(is_done=False)
-    if arrivals.is_due and is_over:
+    if arrivals.is_due and is_over and day not in arrivals.told:
         intake.mark_missing(conn, source, dataset, day)
     if arrivals.refused:
         raise intake.StepFailed("\n\n".join(arrivals.refused))

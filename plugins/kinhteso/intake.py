@@ -36,11 +36,13 @@ class StepFailed(Exception):
 
 @dataclass
 class Arrivals:
-    """What one look at a source brought. ``is_due`` is true while the asked day itself has not come."""
+    """What one look at a source brought. ``is_due``: the asked day itself has not come; ``told``: days whose absence has its reason in the
+    ledger already."""
 
     landed: list[int] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     is_due: bool = False
+    told: set[date] = field(default_factory=set)
 
 
 def deadline(day: date) -> datetime:
@@ -56,6 +58,7 @@ def days_to_look_at(first_day: date, day: date) -> list[date]:
 
 def _refuse(conn: psycopg.Connection[Any], arrivals: Arrivals, contract: contracts.Contract, day: date, error: Exception) -> None:
     arrivals.refused.append(str(error))
+    arrivals.told.add(day)
     log.error("%s", error)
     ledger.expect(conn, contract.source, contract.dataset, day, deadline(day), mode=contract.mode, reason=str(error)[:2000])
 
@@ -115,6 +118,7 @@ def land_voso(
             arrivals.landed.append(ledger.landed(conn, delivery, run_id))
         except voso.NotReady as error:
             log.info("%s", error)
+            arrivals.told.add(wanted)
             ledger.expect(conn, "voso", dataset, wanted, deadline(wanted), mode=contract.mode, reason=str(error))
         except DeliveryRefused as error:
             _refuse(conn, arrivals, contract, wanted, error)

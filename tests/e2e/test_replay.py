@@ -5,12 +5,15 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from datetime import date
 from pathlib import Path
 
+import psutil
 import psycopg
 import pytest
 from kinhteso.local import cli, processes
@@ -27,7 +30,16 @@ def command(env: dict[str, str], *arguments: str) -> subprocess.CompletedProcess
 
 
 @pytest.fixture()
-def operator(tmp_path):
+def home():
+    """A folder that every user may pass through, so that PostgreSQL may lie in it."""
+    path = Path(tempfile.mkdtemp(prefix="kinhteso-stack-"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture()
+def operator(tmp_path, home):
     """An operator's environment with sources of its own, and those sources."""
     inbox = tmp_path / "inbox"
     with simulators(tmp_path / "sources", "--inbox", str(inbox)) as served:
@@ -37,7 +49,7 @@ def operator(tmp_path):
             **kept,
             "PYTHONPATH": os.pathsep.join([str(ROOT / "plugins"), str(ROOT)]),
             "PYTHONWARNINGS": "ignore",
-            "KINHTESO_HOME": str(tmp_path / "home"),
+            "KINHTESO_HOME": str(home),
             "AIRFLOW_CONN_POSTMART": json.dumps({"conn_type": "sftp", "host": sftp["host"], "port": sftp["port"], "login": sftp["username"], "password": sftp["password"]}),
             "AIRFLOW_CONN_VOSO": f"http://{http['username']}:{http['password']}@{http['host']}:{http['port']}/v1",
             "KINHTESO_PHONE_KEY": "demo-pepper",
@@ -47,11 +59,12 @@ def operator(tmp_path):
         }
         yield env, served
         command(env, "down")
-        for home in ("warehouse", "demo"):
-            assert processes.marked(str(tmp_path / "home" / home / "airflow")) == []
+        for name in ("warehouse", "demo"):
+            assert processes.marked(str(home / name / "airflow")) == []
+        assert not any("pgdata" in " ".join(p.cmdline()) and str(home) in " ".join(p.cmdline()) for p in psutil.process_iter())
 
 
-def test_replay_a_late_platform_and_what_a_reader_sees(operator, tmp_path, monkeypatch):
+def test_replay_a_late_platform_and_what_a_reader_sees(operator, home, monkeypatch):
     env, served = operator
     served.clock("2021-09-13T06:00")
     wrong = {**env, "AIRFLOW_CONN_VOSO": env["AIRFLOW_CONN_VOSO"].replace("demo-password", "wrong-password")}
@@ -59,7 +72,7 @@ def test_replay_a_late_platform_and_what_a_reader_sees(operator, tmp_path, monke
     assert done.returncode == 0, done.stdout + done.stderr
     assert "voso_daily: failed" in done.stdout and "postmart_daily: done" in done.stdout and "Invalid owner account" in done.stdout
     assert "wrong-password" not in done.stdout + done.stderr
-    assert not (tmp_path / "home" / "demo").exists(), "no simulator beside the operator's sources"
+    assert not (home / "demo").exists(), "no simulator beside the operator's sources"
 
     for name in [n for n in os.environ if n.startswith(("AIRFLOW", "KINHTESO"))]:
         monkeypatch.delenv(name)
@@ -84,7 +97,7 @@ def test_replay_a_late_platform_and_what_a_reader_sees(operator, tmp_path, monke
             found = {r[0]: dict(zip(MEASURES, r[1:], strict=True)) for r in conn.execute(f"select commune_code, {', '.join(MEASURES)} from bi.kpi_commune_daily where date = %s", [day])}
         for code, cell in recount(world, day).items():
             assert {m: found[code][m] for m in MEASURES} == {m: cell[m] for m in MEASURES}, code
-        logs = "".join(p.read_text(errors="replace") for p in (tmp_path / "home" / "warehouse" / "airflow").rglob("*.log"))
+        logs = "".join(p.read_text(errors="replace") for p in (home / "warehouse" / "airflow").rglob("*.log"))
         assert "demo-password" not in logs and "wrong-password" not in logs and "demo-pepper" not in logs, "secrets stay out of logs"
     finally:
         cli.stop_ours(stack)

@@ -362,14 +362,14 @@ def down_home(stack: Stack) -> None:
     """Stop whatever runs of a home."""
     processes.stop(str(stack.home / "airflow"))
     processes.stop(stack.mark)
-    if (stack.home / "postgres" / "pgdata" / "postmaster.pid").exists():
-        stack.postgres.stop()
+    stack.postgres.stop()
 
 
 def down(_: argparse.Namespace) -> int:
     root = state_root()
     for name in ("demo", "warehouse"):
-        down_home(Stack(root / name, environment(), simulated=name == "demo"))
+        if (root / name / "postgres").exists():
+            down_home(Stack(root / name, environment(), simulated=name == "demo"))
     console.print(f"Stopped. Data stay in {root}.")
     return 0
 
