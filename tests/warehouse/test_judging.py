@@ -5,7 +5,7 @@ import pytest
 from kinhteso import judging, ledger
 from kinhteso.contracts import load_contract
 
-from . import deliveries as d
+import deliveries as d
 
 CLEAN = 40
 
