@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 SECRETS = (
-    "WAREHOUSE_PASSWORD", "AIRFLOW_DB_PASSWORD", "AIRFLOW_ADMIN_PASSWORD", "AIRFLOW_FERNET_KEY", "AIRFLOW_JWT_SECRET", "AIRFLOW_SECRET_KEY", "KINHTESO_PHONE_KEY",
+    "WAREHOUSE_PASSWORD", "AIRFLOW_DB_PASSWORD", "AIRFLOW_ADMIN_PASSWORD", "AIRFLOW_FERNET_KEY", "AIRFLOW_JWT_SECRET", "AIRFLOW_SECRET_KEY",
+    "KINHTESO_PHONE_KEY",
     "AIRFLOW_CONN_POSTMART", "AIRFLOW_CONN_VOSO",
 )  # fmt: skip
 
@@ -15,7 +16,7 @@ def main() -> int:
     """0 when every secret is one of its own."""
     wrong = [n for n in SECRETS if not os.environ.get(n) or "change-me" in os.environ[n]]
     if wrong:
-        print(f"Refused: set {', '.join(wrong)} in .env (they are missing or still those of .env.example, which says how to make each).", file=sys.stderr)
+        print(f"Refused: set {', '.join(wrong)} in .env (missing, or still those of .env.example, which says how to make each).", file=sys.stderr)
         return 78
     path = os.environ.get("AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE")
     if path:

@@ -57,7 +57,9 @@ async def _run(a: argparse.Namespace, state: Path, clock: Clock, outbox: Outbox,
         loop.add_signal_handler(number, ended.set)
     sftp = await serve(outbox, clock, state, a.host, a.sftp_port, a.user, a.password, Path(a.authorized_key) if a.authorized_key else None)
     listener = socket.create_server((a.host, a.http_port))
-    config = uvicorn.Config(api.app(), log_level="warning", access_log=False, date_header=False, server_header=False, lifespan="off", timeout_graceful_shutdown=1)
+    config = uvicorn.Config(
+        api.app(), log_level="warning", access_log=False, date_header=False, server_header=False, lifespan="off", timeout_graceful_shutdown=1
+    )
     server = uvicorn.Server(config)
     server.install_signal_handlers = lambda: None  # type: ignore[method-assign]
     with contextlib.suppress(AttributeError):

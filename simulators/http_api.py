@@ -47,7 +47,17 @@ class Api:
 
     # ---- answers ----
 
-    def answer(self, request: Request, data: Any, *, status: int = 200, error: bool = False, message: str = "OK", code: int | None = None, headers: dict[str, str] | None = None) -> Response:
+    def answer(
+        self,
+        request: Request,
+        data: Any,
+        *,
+        status: int = 200,
+        error: bool = False,
+        message: str = "OK",
+        code: int | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> Response:
         """The envelope; errors usually on HTTP 200."""
         body = orjson.dumps({"status": code or status, "error": error, "message": message, "data": data})
         return self._response(request, body, "application/json; charset=UTF-8", status, headers)
@@ -214,7 +224,11 @@ class Api:
         if stop := self.gate(request):
             return stop
         wanted = request.query_params.get("districtId")
-        rows = [{"WARDS_ID": c.vtp_ward, "WARDS_NAME": c.vtp_ward_name, "DISTRICT_ID": c.vtp_district} for c in self.voso.w.communes if str(c.vtp_district) == wanted]
+        rows = [
+            {"WARDS_ID": c.vtp_ward, "WARDS_NAME": c.vtp_ward_name, "DISTRICT_ID": c.vtp_district}
+            for c in self.voso.w.communes
+            if str(c.vtp_district) == wanted
+        ]
         return self.answer(request, rows)
 
     # ---- bulk ----
@@ -236,7 +250,15 @@ class Api:
         for n, first in enumerate(range(0, max(1, len(rows)), BULK_PART_ROWS), 1):
             chunk = rows[first : first + BULK_PART_ROWS]
             content = gzip.compress(b"".join(orjson.dumps(r[2]) + b"\n" for r in chunk), 6, mtime=0)
-            parts.append({"NO": n, "URL": f"/export/bulk/{job_id}/part-{n:05d}.jsonl.gz", "BYTES": len(content), "ROWS": len(chunk), "SHA256": hashlib.sha256(content).hexdigest()})
+            parts.append(
+                {
+                    "NO": n,
+                    "URL": f"/export/bulk/{job_id}/part-{n:05d}.jsonl.gz",
+                    "BYTES": len(content),
+                    "ROWS": len(chunk),
+                    "SHA256": hashlib.sha256(content).hexdigest(),
+                }
+            )
             self.parts[job_id, n] = content[:-20] if struck and n == 1 else content
         if struck:
             self.faults.remove(struck)
@@ -273,5 +295,3 @@ class Api:
             Route("/v1/export/bulk/{job}/{part}", self.bulk_part), *(Route(f"/v1{path}", self.listing) for path in PATHS),
         ]  # fmt: skip
         return Starlette(routes=routes)
-
-

@@ -45,7 +45,14 @@ MANIFEST = (
     "Thời điểm tạo",
 )  # fmt: skip
 GROUPS = {
-    "DONHANG": ((0, 5, "Thông tin đơn hàng"), (6, 7, "Gian hàng"), (8, 8, "Người nhận"), (9, 14, "Chi tiết sản phẩm"), (15, 20, "Thanh toán"), (21, 24, "Vận chuyển")),
+    "DONHANG": (
+        (0, 5, "Thông tin đơn hàng"),
+        (6, 7, "Gian hàng"),
+        (8, 8, "Người nhận"),
+        (9, 14, "Chi tiết sản phẩm"),
+        (15, 20, "Thanh toán"),
+        (21, 24, "Vận chuyển"),
+    ),
     "GIANHANG": ((0, 3, "Gian hàng"), (4, 6, "Chủ thể"), (7, 11, "Địa chỉ"), (12, 18, "Hoạt động")),
     "TAIKHOANTT": ((0, 4, "Tài khoản"), (5, 8, "Định danh"), (9, 13, "Địa bàn và liên kết")),
 }
@@ -202,7 +209,9 @@ class Postmart:
     def _name(self, dataset: str, day: date, version: int, suffix: str) -> str:
         return f"PM_LSN_{dataset}_{day:%Y%m%d}_v{version}.{suffix}"
 
-    def _book(self, dataset: str, day: date, version: int, headings: Sequence[str], rows: list[Sequence[Any]], first: date, totals: dict[int, Any]) -> tuple[str, bytes]:
+    def _book(
+        self, dataset: str, day: date, version: int, headings: Sequence[str], rows: list[Sequence[Any]], first: date, totals: dict[int, Any]
+    ) -> tuple[str, bytes]:
         if len(rows) > XLSX_ROWS:
             stem = self._name(dataset, day, version, "zip")
             flat = [["" if v is None else (stamp(v) if isinstance(v, datetime) else (comma(v) if isinstance(v, float) else v)) for v in row] for row in rows]
@@ -221,7 +230,11 @@ class Postmart:
             c = self.w.communes[s.commune]
             active = s.last_active(end)
             approved = s.approved if s.approved and s.approved <= end else None
-            hamlet = s.hamlet if r.random() < 0.8 else r.choice([s.hamlet.replace("Thôn", "T."), s.hamlet.removeprefix("Thôn ").removeprefix("Khối "), s.hamlet.upper()])
+            hamlet = (
+                s.hamlet
+                if r.random() < 0.8
+                else r.choice([s.hamlet.replace("Thôn", "T."), s.hamlet.removeprefix("Thôn ").removeprefix("Khối "), s.hamlet.upper()])
+            )
             rows.append((
                 len(rows) + 1, s.code, s.name[:150], OWNER[s.owner_type], s.owner if r.random() < 0.8 else s.owner.upper(), phone_as_delivered(s.phone, r),
                 "*********" + (s.phone or "000")[-3:], c.vnpost, c.district_name, c.name, hamlet, None, f"{s.registered:%d/%m/%Y}",
@@ -246,7 +259,11 @@ class Postmart:
     def _orders(self, day: date, version: int, orders: list[tuple[Order, int]], first: date, r: random.Random) -> Rendered:
         blocks = [self._block(n, o, k, r) for n, (o, k) in enumerate(orders, 1)]
         rows = [row for block in blocks for row in block]
-        totals: dict[int, Any] = {12: round(sum(line.quantity for o, _ in orders for line in o.lines), 3), 15: sum(o.goods for o, _ in orders), 18: sum(o.total for o, _ in orders)}
+        totals: dict[int, Any] = {
+            12: round(sum(line.quantity for o, _ in orders for line in o.lines), 3),
+            15: sum(o.goods for o, _ in orders),
+            18: sum(o.total for o, _ in orders),
+        }
         if len(rows) > XLSX_ROWS:  # the volume form fills the order's columns on every line
             rows = [[a if a is not None else b for a, b in zip(row, block[0], strict=True)] for block in blocks for row in block]
             rows = [[dotted(v) if i in (13, 14, 15, 16, 17, 18) and isinstance(v, int) else v for i, v in enumerate(row)] for row in rows]
@@ -273,7 +290,17 @@ class Postmart:
             reason = "Khác"
         if reason == "505":
             reason = "Phát thất bại"
-        head = [number, o.code, time_cell(o.created), ORDER_STATUS[status], time_cell(when), reason if status in ("CANCELLED", "RETURNED", "RETURNING", "REFUNDED", "DELIVERY_FAILED") else None, s.code, s.name[:150], o.receiver]
+        head = [
+            number,
+            o.code,
+            time_cell(o.created),
+            ORDER_STATUS[status],
+            time_cell(when),
+            reason if status in ("CANCELLED", "RETURNED", "RETURNING", "REFUNDED", "DELIVERY_FAILED") else None,
+            s.code,
+            s.name[:150],
+            o.receiver,
+        ]
         tail = [
             money(o.goods), money(o.seller_discount), money(o.shipping), money(o.total), PAYMENT[o.payment], paid, waybill, CARRIER.get(status) if waybill else None,
             time_cell(delivered) if delivered else None, r.choice(["Web", "App", "Bưu tá hỗ trợ"]),
@@ -292,7 +319,9 @@ class Postmart:
             when, status = f.history[k - 1]
             done = stamp(when) if status == "DONE" else ""
             product = "" if f.line is None else self.w.products[self.w.orders[f.order].lines[f.line].product].code
-            rows.append((f.code, self.w.orders[f.order].code, product, REFUND_KIND[f.kind], "", f.amount, f.reason, stamp(f.history[0][0]), done, REFUND_STATUS[status]))
+            rows.append(
+                (f.code, self.w.orders[f.order].code, product, REFUND_KIND[f.kind], "", f.amount, f.reason, stamp(f.history[0][0]), done, REFUND_STATUS[status])
+            )
         return Rendered("HOANTRA", self._name("HOANTRA", day, version, "csv"), text_file(REFUNDS, rows), len(rows), 0, sum(f.amount for f, _ in refunds))
 
     def _accounts(self, day: date, version: int, end: datetime, r: random.Random) -> Rendered:
@@ -317,7 +346,11 @@ class Postmart:
         end = datetime.combine(last, time(23, 59, 59))
         orders = [(o, k) for o in self.orders if (k := o.known(end)) and o.history[k - 1][0] >= datetime.combine(month, time())]
         blocks = [self._block(n, o, k, random.Random(str(month))) for n, (o, k) in enumerate(orders, 1)]
-        rows = [["" if v is None else (stamp(v) if isinstance(v, datetime) else v) for v in (a if a is not None else b for a, b in zip(row, block[0], strict=True))] for block in blocks for row in block]
+        rows = [
+            ["" if v is None else (stamp(v) if isinstance(v, datetime) else v) for v in (a if a is not None else b for a, b in zip(row, block[0], strict=True))]
+            for block in blocks
+            for row in block
+        ]
         return zipped(f"PM_LSN_THANG_{month:%Y%m}_v1", ORDERS, rows, VOLUME_PART_ROWS)
 
     # ---- the folder of a day ----

@@ -16,15 +16,54 @@ from simulators.world import World
 AS_OF = date(2021, 7, 15)
 WEEKLY = date(2021, 9, 10)
 ROLES = {"HEAD": "Tổ trưởng", "DEPUTY": "Tổ phó", "MEMBER": "Thành viên"}
-R1 = ("STT", "Mã xã", "Tên xã", "Thôn/Bản/Khối phố", "Tổng số hộ", ("Trong đó", "Hộ nông nghiệp"), ("Trong đó", "Hộ kinh doanh"), "Hộ nghèo", "Số nhân khẩu", "Trưởng thôn", "Ghi chú")
+R1 = (
+    "STT",
+    "Mã xã",
+    "Tên xã",
+    "Thôn/Bản/Khối phố",
+    "Tổng số hộ",
+    ("Trong đó", "Hộ nông nghiệp"),
+    ("Trong đó", "Hộ kinh doanh"),
+    "Hộ nghèo",
+    "Số nhân khẩu",
+    "Trưởng thôn",
+    "Ghi chú",
+)
 R1B = ("STT", "Mã hộ", "Họ tên chủ hộ", "Số CCCD chủ hộ", "Số điện thoại", "Thôn", "Số nhân khẩu", "Ngày cập nhật")
-R2 = ("STT", "Tên xã", "Thôn/Bản/Khối phố", "Số, ngày QĐ thành lập", "Họ và tên", "Năm sinh", "Chức vụ", "Nhiệm vụ trong tổ", "Số điện thoại", "Đã tập huấn", "Ngày tập huấn", "Đơn vị tập huấn", "Ghi chú")
+R2 = (
+    "STT",
+    "Tên xã",
+    "Thôn/Bản/Khối phố",
+    "Số, ngày QĐ thành lập",
+    "Họ và tên",
+    "Năm sinh",
+    "Chức vụ",
+    "Nhiệm vụ trong tổ",
+    "Số điện thoại",
+    "Đã tập huấn",
+    "Ngày tập huấn",
+    "Đơn vị tập huấn",
+    "Ghi chú",
+)
 R3 = (
     "STT", "Đơn vị", "Cấp giao", "Tổng số hộ", ("Hộ có cửa hàng số", "Tỷ lệ (%)"), ("Hộ có cửa hàng số", "Số hộ"), ("Hộ có TK thanh toán điện tử", "Tỷ lệ (%)"),
     ("Hộ có TK thanh toán điện tử", "Số hộ"), ("Hộ đầu tàu", "Tỷ lệ (%)"), ("Hộ đầu tàu", "Số hộ"), ("Tổ công nghệ cộng đồng", "Số tổ"), "Giai đoạn", "Số QĐ", "Ngày QĐ",
     "Hạn hoàn thành",
 )  # fmt: skip
-R4 = ("STT", "Tên xã", "Thôn", "Mã hộ", "Họ tên chủ hộ", "Số điện thoại", "Mặt hàng chủ lực", "Sàn (Postmart/Vỏ Sò/Cả hai)", "Mã gian hàng", "Ngày công nhận", "Ngày thôi công nhận", "Ghi chú")
+R4 = (
+    "STT",
+    "Tên xã",
+    "Thôn",
+    "Mã hộ",
+    "Họ tên chủ hộ",
+    "Số điện thoại",
+    "Mặt hàng chủ lực",
+    "Sàn (Postmart/Vỏ Sò/Cả hai)",
+    "Mã gian hàng",
+    "Ngày công nhận",
+    "Ngày thôi công nhận",
+    "Ghi chú",
+)
 R5 = ("STT", "Tên huyện", "Tên xã", "Doanh nghiệp phụ trách (Bưu điện tỉnh/Viettel Post/Cả hai)", "Từ ngày", "Đến ngày")
 
 
@@ -85,7 +124,13 @@ class Form:
             for c, value in enumerate(row):
                 if value is None:
                     continue
-                if c in merge and k > 1 and all(rows[k - 2][m] == row[m] for m in merge if m <= c) and starts.get(c) is not None and placed[-1] == placed[-2] + 1:
+                if (
+                    c in merge
+                    and k > 1
+                    and all(rows[k - 2][m] == row[m] for m in merge if m <= c)
+                    and starts.get(c) is not None
+                    and placed[-1] == placed[-2] + 1
+                ):
                     continue
                 if c in merge:
                     starts[c] = n
@@ -133,7 +178,12 @@ def _list(path: Path, tab: str, district: str, commune: str, as_of: date, rows: 
     partial = path.with_name(f".{path.name}.part")
     with xlsxwriter.Workbook(str(partial), {"constant_memory": True}) as book:
         page = book.add_worksheet(tab[:31])
-        for n, text in ((0, f"UBND {district.upper()}"), (1, f"UBND {commune.upper()}"), (3, "DANH SÁCH HỘ GIA ĐÌNH"), (4, f"(Số liệu tính đến ngày {as_of:%d/%m/%Y})")):
+        for n, text in (
+            (0, f"UBND {district.upper()}"),
+            (1, f"UBND {commune.upper()}"),
+            (3, "DANH SÁCH HỘ GIA ĐÌNH"),
+            (4, f"(Số liệu tính đến ngày {as_of:%d/%m/%Y})"),
+        ):
             page.write_string(n, 0, text)
         page.write_row(6, 0, R1B)
         string, number = page.write_string, page.write_number
@@ -185,7 +235,9 @@ def write(world: World, inbox: Path, until: date | None = None) -> list[Path]:
             done.append(_r4(world, path, name, mine, leads))
         if path := target(f"Bieu05_{code}_{AS_OF:%Y%m%d}.xlsx", AS_OF):
             form = Form(path, AS_OF)
-            rows = [(n, name, world.communes[i].name, ("Bưu điện tỉnh", "Viettel Post", "Cả hai")[n % 3], date(2021, 7, 20), None) for n, i in enumerate(mine, 1)]
+            rows = [
+                (n, name, world.communes[i].name, ("Bưu điện tỉnh", "Viettel Post", "Cả hai")[n % 3], date(2021, 7, 20), None) for n, i in enumerate(mine, 1)
+            ]
             form.sheet("Phân công", name, None, "BIỂU SỐ 05: PHÂN CÔNG ĐỊA BÀN", R5, rows, merge=(1,))
             done.append(form.close())
         for i in mine:
@@ -214,7 +266,21 @@ def _r1(world: World, path: Path, district: str, mine: list[int], by_commune: di
                 continue
             count = len(live)
             code = c.code.lstrip("0") if i % 3 == 0 else c.code
-            rows.append((n, code, c.name, hamlet, f"{count:,}".replace(",", ".") if count >= 1000 else count, count * 8 // 10, count // 10, count // 15, sum(h.persons for h in live), live[0].head, None))
+            rows.append(
+                (
+                    n,
+                    code,
+                    c.name,
+                    hamlet,
+                    f"{count:,}".replace(",", ".") if count >= 1000 else count,
+                    count * 8 // 10,
+                    count // 10,
+                    count // 15,
+                    sum(h.persons for h in live),
+                    live[0].head,
+                    None,
+                )
+            )
         sums = {4: sum(len(households.get(h, [])) for h in c.hamlets), 8: sum(h.persons for h in by_commune.get(i, []))}
         if one_sheet:
             everything += rows

@@ -13,11 +13,88 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
 
-FAMILY = "Hoàng,Nông,Lương,Vi,Triệu,Lý,Đặng,Bế,Hà,Chu,Dương,Nguyễn,Trần,Lê,Phạm,Đinh,Mã,Lộc,Vy,Lăng,Liễu,Phùng,Đàm,Bàn".split(",")
-MIDDLE = "Văn,Thị,Đức,Minh,Thu,Ngọc,Hữu,Xuân,Thanh,Quốc,Hồng,Kim,Bích,Công,Tuấn,Mạnh".split(",")
-GIVEN = "Mai,Lan,Hùng,Dũng,Thủy,Hạnh,Tuấn,Nga,Hương,Sơn,Bình,Cường,Hoa,Huệ,Long,Phúc,Thảo,Yến,Quân,Đạt,Hiền,Loan,Tâm,Trang,Vân,Bảo,Kiên,Nhung,Oanh,Thắng".split(",")
-HAMLETS_A = "Pò,Nà,Bản,Khuổi,Cốc,Lũng,Phai,Pác,Làng,Tân,Khun,Kéo,Nặm,Co,Thâm".split(",")
-HAMLETS_B = "Bó,Lầu,Mò,Hang,Cũ,Lập,Đồn,Sâu,Giàng,Thành,Chang,Lùng,Cáp,Khoang,Mười,Hả,Tát,Ngần,Luông,Phiêng".split(",")
+FAMILY = [
+    "Hoàng",
+    "Nông",
+    "Lương",
+    "Vi",
+    "Triệu",
+    "Lý",
+    "Đặng",
+    "Bế",
+    "Hà",
+    "Chu",
+    "Dương",
+    "Nguyễn",
+    "Trần",
+    "Lê",
+    "Phạm",
+    "Đinh",
+    "Mã",
+    "Lộc",
+    "Vy",
+    "Lăng",
+    "Liễu",
+    "Phùng",
+    "Đàm",
+    "Bàn",
+]
+MIDDLE = ["Văn", "Thị", "Đức", "Minh", "Thu", "Ngọc", "Hữu", "Xuân", "Thanh", "Quốc", "Hồng", "Kim", "Bích", "Công", "Tuấn", "Mạnh"]
+GIVEN = [
+    "Mai",
+    "Lan",
+    "Hùng",
+    "Dũng",
+    "Thủy",
+    "Hạnh",
+    "Tuấn",
+    "Nga",
+    "Hương",
+    "Sơn",
+    "Bình",
+    "Cường",
+    "Hoa",
+    "Huệ",
+    "Long",
+    "Phúc",
+    "Thảo",
+    "Yến",
+    "Quân",
+    "Đạt",
+    "Hiền",
+    "Loan",
+    "Tâm",
+    "Trang",
+    "Vân",
+    "Bảo",
+    "Kiên",
+    "Nhung",
+    "Oanh",
+    "Thắng",
+]
+HAMLETS_A = ["Pò", "Nà", "Bản", "Khuổi", "Cốc", "Lũng", "Phai", "Pác", "Làng", "Tân", "Khun", "Kéo", "Nặm", "Co", "Thâm"]
+HAMLETS_B = [
+    "Bó",
+    "Lầu",
+    "Mò",
+    "Hang",
+    "Cũ",
+    "Lập",
+    "Đồn",
+    "Sâu",
+    "Giàng",
+    "Thành",
+    "Chang",
+    "Lùng",
+    "Cáp",
+    "Khoang",
+    "Mười",
+    "Hả",
+    "Tát",
+    "Ngần",
+    "Luông",
+    "Phiêng",
+]
 GOODS = (
     ("Na Chi Lăng", "Nông sản > Trái cây > Na", "kg", 55_000), ("Hồng vành khuyên", "Nông sản > Trái cây > Hồng", "kg", 40_000),
     ("Hoa hồi khô", "Nông sản > Gia vị > Hồi", "túi", 160_000), ("Thạch đen Tràng Định", "Đặc sản > Thạch", "hộp", 45_000),
@@ -460,7 +537,20 @@ class Maker:
             pause = self.awake(moment + timedelta(days=r.randrange(1, 20)))
             if pause < datetime.combine(self.first_day, time()):
                 history.append((pause, "PAUSED"))
-        s = Store(platform, code, f"{goods} – Nhà {h.head}", kind, h.head, h.phone or "", h.citizen if platform == "VS" else None, h.commune, h.hamlet, registered, moment, history)
+        s = Store(
+            platform,
+            code,
+            f"{goods} – Nhà {h.head}",
+            kind,
+            h.head,
+            h.phone or "",
+            h.citizen if platform == "VS" else None,
+            h.commune,
+            h.hamlet,
+            registered,
+            moment,
+            history,
+        )
         s.activity = [moment]
         if approved < self.first_day and r.random() < 0.6:
             s.activity.append(self.at(self.day(approved + timedelta(days=1), self.first_day)))
@@ -560,7 +650,11 @@ class Maker:
     def trade(self, phase: int) -> None:
         """Orders of the campaign's days: exactly as many valid ones as wanted, a tenth as many cancelled; then some days more."""
         w, r, size = self.w, self.r, self.size
-        sellers = [n for n in self.counting(phase) if w.stores[n].products and any(w.products[p].posted < datetime.combine(self.first_day, time()) for p in w.stores[n].products)]
+        sellers = [
+            n
+            for n in self.counting(phase)
+            if w.stores[n].products and any(w.products[p].posted < datetime.combine(self.first_day, time()) for p in w.stores[n].products)
+        ]
         if not sellers:
             return
         weights = [r.paretovariate(1.2) for _ in sellers]
@@ -610,7 +704,11 @@ class Maker:
             history += [(confirmed, "CONFIRMED", None), (shipped, "SHIPPED", None)]
             if fate == "returned":
                 back = self.awake(arrived + timedelta(days=2))
-                history += [(arrived, "DELIVERY_FAILED", None), (back, "RETURNING", "Không liên lạc được"), (self.awake(back + timedelta(days=3)), "RETURNED", "Không liên lạc được")]
+                history += [
+                    (arrived, "DELIVERY_FAILED", None),
+                    (back, "RETURNING", "Không liên lạc được"),
+                    (self.awake(back + timedelta(days=3)), "RETURNED", "Không liên lạc được"),
+                ]
             else:
                 history.append((arrived, "DELIVERED", None))
                 if fate == "completed":
@@ -664,7 +762,12 @@ class Maker:
             o.lines = [Line(o.lines[0].product, 1, price)]
             when = datetime(2021, 7, 9, 9) + timedelta(minutes=k)
             o.code = f"{o.platform}{when:%y%m%d}{o.number:07d}"
-            o.history = [(when, "CREATED", None), (when + timedelta(hours=2), "CONFIRMED", None), (when + timedelta(days=1), "SHIPPED", None), (when + timedelta(days=4), "DELIVERED", None)]
+            o.history = [
+                (when, "CREATED", None),
+                (when + timedelta(hours=2), "CONFIRMED", None),
+                (when + timedelta(days=1), "SHIPPED", None),
+                (when + timedelta(days=4), "DELIVERED", None),
+            ]
 
     def teams(self, phase: int) -> None:
         """Community teams: hamlets with a full team and trained people exactly as wanted; some share one, some are incomplete."""

@@ -130,9 +130,7 @@ def claim(conn: psycopg.Connection[Any], first_day: date, digest: str, *, full_r
         return None
     build_id = _scalar(conn, "select nextval('ops.build_seq')")
     conn.execute("update ops.change set build_id = %s where release_id is null", (build_id,))
-    last = conn.execute(
-        "select project_digest, kpi_from, business_date from ops.build where state = 'published' order by build_id desc limit 1"
-    ).fetchone()
+    last = conn.execute("select project_digest, kpi_from, business_date from ops.build where state = 'published' order by build_id desc limit 1").fetchone()
     earliest = _scalar(conn, _EARLIEST_ORDER, {"build": build_id})
     kpi_from = min(d for d in (KPI_FROM_AT_LATEST, earliest, last[1] if last else None) if d is not None)
     refresh = full_refresh or last is None or last[0] != digest or kpi_from < last[1]

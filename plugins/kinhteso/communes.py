@@ -104,11 +104,7 @@ def resolve(code: str | None, name: str | None, district: str | None = None) -> 
     if not name or not name.strip():
         return by_code.code if by_code else None
     unit_type, bare = unit_type_and_name(name)
-    fits = [
-        c
-        for c in _by_name().get(plain(bare), ())
-        if (unit_type is None or c.unit_type == unit_type) and (district is None or c.district_code == district)
-    ]
+    fits = [c for c in _by_name().get(plain(bare), ()) if (unit_type is None or c.unit_type == unit_type) and (district is None or c.district_code == district)]
     if by_code:
         return by_code.code if by_code in fits else None
     if unit_type is None and district is None:

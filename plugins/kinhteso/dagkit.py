@@ -172,9 +172,7 @@ def voso_client() -> Any:
     return VosoClient(base_url_of(c.conn_type, c.host, c.port, c.schema, c.extra_dejson), c.login, c.password)
 
 
-def landed_or_wait(
-    conn: psycopg.Connection[Any], arrivals: Any, source: str, dataset: str, day: date, *, is_over: bool
-) -> Any:
+def landed_or_wait(conn: psycopg.Connection[Any], arrivals: Any, source: str, dataset: str, day: date, *, is_over: bool) -> Any:
     """What a landing sensor answers: done, ask again later, or (deadline passed, something refused) a failure that says so."""
     from airflow.sdk import PokeReturnValue
 

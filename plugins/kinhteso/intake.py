@@ -63,9 +63,7 @@ def _refuse(conn: psycopg.Connection[Any], arrivals: Arrivals, contract: contrac
     ledger.expect(conn, contract.source, contract.dataset, day, deadline(day), mode=contract.mode, reason=str(error)[:2000])
 
 
-def land_postmart(
-    conn: psycopg.Connection[Any], sftp: Any, settings: Settings, dataset: str, day: date, run_id: str | None
-) -> Arrivals:
+def land_postmart(conn: psycopg.Connection[Any], sftp: Any, settings: Settings, dataset: str, day: date, run_id: str | None) -> Arrivals:
     """Land every version of ``dataset`` that the outbox holds and the ledger does not, of ``day`` and the 34 days before it."""
     contract = contracts.load_contract("postmart", dataset)
     landing, arrivals = Landing(settings.landing), Arrivals()
@@ -103,7 +101,7 @@ def land_voso(
     contract = contracts.load_contract("voso", dataset)
     landing, arrivals = Landing(settings.landing), Arrivals()
     missing = ledger.missing_days(conn, "voso", dataset, settings.first_day, day)
-    waiting = {e.business_day for e in map(lambda i: ledger.get(conn, i), _in_work(conn, "voso", dataset))}
+    waiting = {ledger.get(conn, i).business_day for i in _in_work(conn, "voso", dataset)}
     missing = [wanted for wanted in missing if wanted not in waiting]
     source = client() if missing else None
     for wanted in missing:
@@ -177,9 +175,7 @@ def load(conn: psycopg.Connection[Any], settings: Settings, source: str, dataset
 
     contract = contracts.load_contract(source, dataset)
     landing = Landing(settings.landing)
-    return _each(
-        ledger.exports_to_load(conn, source, dataset), lambda e: loading.load(conn, e, contract, landing, settings.phone_key), (loading.LoadRefused,)
-    )
+    return _each(ledger.exports_to_load(conn, source, dataset), lambda e: loading.load(conn, e, contract, landing, settings.phone_key), (loading.LoadRefused,))
 
 
 def judge(conn: psycopg.Connection[Any], settings: Settings, source: str, dataset: str) -> list[int]:

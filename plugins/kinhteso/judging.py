@@ -143,7 +143,7 @@ def _verdict_on_file(conn: psycopg.Connection, export: ledger.Export) -> Verdict
            where export_id = %s order by rule_name""",
         [export.export_id],
     ).fetchall()
-    checks = tuple(Check(*row[:7], tuple(row[7] or ()), *(None if v is None else float(v) for v in row[8:])) for row in rows)
+    checks = tuple(Check(*row[:7], tuple(row[7] or ()), *(None if v is None else float(v) for v in row[8:10])) for row in rows)  # type: ignore[call-arg]
     return Verdict(export.export_id, export.state, export.rows_delivered or 0, export.rows_quarantined or 0, checks, 0.0, export.reason)
 
 
@@ -243,29 +243,21 @@ def _column_rules(scope: _Scope, column: Any) -> list[Rule]:
     pattern = "^[0-9a-f]{64}$" if column.type == "hex64" else column.pattern
     if pattern:
         says = f"{heading} must be {'64 hexadecimal digits' if column.type == 'hex64' else f'written like {pattern}'}"
-        rules.append(
-            _native("Q03", f"{name}_pattern", says, "ExpectColumnValuesToMatchRegex", name, f'"{name}" !~ {_text(pattern)}', regex=pattern)
-        )
+        rules.append(_native("Q03", f"{name}_pattern", says, "ExpectColumnValuesToMatchRegex", name, f'"{name}" !~ {_text(pattern)}', regex=pattern))
     if column.allowed:
         allowed = [str(value) for value in column.allowed]
         says = f"{heading} must be one of: {', '.join(allowed)}"
-        rules.append(
-            _native("Q03", f"{name}_allowed", says, "ExpectColumnValuesToBeInSet", name, f'"{name}" not in ({_texts(allowed)})', value_set=allowed)
-        )
+        rules.append(_native("Q03", f"{name}_allowed", says, "ExpectColumnValuesToBeInSet", name, f'"{name}" not in ({_texts(allowed)})', value_set=allowed))
     if column.words:
         known = sorted({*scope.words.get(name, {}), *(row["word"] for row in _seed_words(scope.contract.source, column.words))})
         # F46: an order of a status nobody knows stays, as UNKNOWN, with a warning; any other unknown word makes the row unusable.
         rule, outcome = ("F46", "warn") if column.words == "order_status" else ("Q03", "quarantine")
         says = f"{heading} must be a word of the list `{column.words}` (dbt_project/seeds/status_words.csv)"
-        rules.append(
-            _native(rule, f"{name}_words", says, "ExpectColumnValuesToBeInSet", name, f'"{name}" not in ({_texts(known)})', outcome, value_set=known)
-        )
+        rules.append(_native(rule, f"{name}_words", says, "ExpectColumnValuesToBeInSet", name, f'"{name}" not in ({_texts(known)})', outcome, value_set=known))
     return rules
 
 
-def _native(
-    rule: str, name: str, says: str, expectation: str, column: str, bad: str, outcome: str = "quarantine", flag: str = "", **arguments: Any
-) -> Rule:
+def _native(rule: str, name: str, says: str, expectation: str, column: str, bad: str, outcome: str = "quarantine", flag: str = "", **arguments: Any) -> Rule:
     return Rule(rule, name, outcome, says, bad, native=(expectation, {"column": column, **arguments}), flag=flag)
 
 
@@ -290,7 +282,7 @@ def _key_rules(contract: Any) -> list[Rule]:
     return [
         Rule(
             "Q04", "key_unique", "quarantine", says, '"flag__key_unique"', native=("ExpectColumnValuesToBeUnique", {"column": "row_key"}),
-            flag=f"row_key is not null and count(*) over (partition by row_key) > 1",
+            flag="row_key is not null and count(*) over (partition by row_key) > 1",
         )
     ]  # fmt: skip
 
@@ -466,10 +458,10 @@ def _ask_great_expectations(conn: psycopg.Connection, export: ledger.Export, row
 
         logging.getLogger("great_expectations").setLevel(logging.ERROR)  # its import sets the level back
         context = gx.get_context(mode="ephemeral")
-        context.variables.progress_bars = {"globally": False, "metric_calculations": False}
+        context.variables.progress_bars = {"globally": False, "metric_calculations": False}  # type: ignore[assignment]
         info = conn.info
         # The address goes past the URL, so that no password stands in a name, a log line or an error of Great Expectations.
-        source = context.data_sources.add_postgres(
+        source = context.data_sources.add_postgres(  # type: ignore[call-arg]
             "warehouse",
             connection_string="postgresql+psycopg://judge@warehouse/judged",
             create_temp_table=True,
@@ -488,7 +480,7 @@ def _ask_great_expectations(conn: psycopg.Connection, export: ledger.Export, row
             _close(source)
     counts: dict[str, int] = {}
     for one in result.results:
-        name = one.expectation_config.meta["name"]
+        name = one.expectation_config.meta["name"]  # type: ignore[union-attr,index]
         raised = _raised(one.exception_info)
         if raised:
             raise JudgementBroken(f"{export.label}: expectation {name} could not be evaluated: {raised}. Nothing was decided.")
@@ -607,9 +599,7 @@ def _limits(conn: psycopg.Connection, scope: _Scope, rules: Sequence[Rule]) -> l
         what = scope.contract.row_group or "rows" if limit.get("of") == "groups" else "rows"
         says = limit.get("says") or f"at most {bound:.1%} of {what} may fail {', '.join(held)}"
         sample = _first_keys(conn, bad) if share > bound else ()
-        checks.append(
-            Check(name, f"limit_{name}", limit.get("outcome", "reject"), says, share <= bound, failed, total, sample, round(share, 6), bound)
-        )
+        checks.append(Check(name, f"limit_{name}", limit.get("outcome", "reject"), says, share <= bound, failed, total, sample, round(share, 6), bound))
     return checks
 
 

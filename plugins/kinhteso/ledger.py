@@ -222,9 +222,7 @@ def accept(conn: psycopg.Connection, id: int) -> Export:
         for older in _accepted_rivals(conn, export):
             _end(conn, older.export_id, "superseded", f"replaced by v{export.version}")
             change(conn, older, "superseded")
-        conn.execute(
-            "update ops.export set state = 'accepted', reason = null, accepted_at = now(), ended_at = null where export_id = %s", [id]
-        )
+        conn.execute("update ops.export set state = 'accepted', reason = null, accepted_at = now(), ended_at = null where export_id = %s", [id])
         change(conn, export, "accepted")
         return get(conn, id)
 
@@ -281,7 +279,7 @@ def count(conn: psycopg.Connection, id: int) -> dict[str, int]:
     """Rows of an export by what became of them, counted from the tables: held (in raw), loaded, quarantined, duplicate, superseded."""
     export = get(conn, id)
     held = conn.execute(f"select count(*) from raw.{export.source}_{export.dataset} where export_id = %s", [id]).fetchone()[0]  # type: ignore[arg-type,index]
-    aside = dict(
+    aside: dict[str, int] = dict(
         conn.execute(
             f"""select a.outcome, count(*) from ops.set_aside_row as a
                 join raw.{export.source}_{export.dataset} as r on r.export_id = a.export_id and r.source_row = a.source_row
@@ -352,9 +350,7 @@ def conservation(conn: psycopg.Connection, id: int) -> None:
 
 def accepted(conn: psycopg.Connection, source: str, dataset: str, business_day: dt.date) -> list[Export]:
     """What counts for that day: one export, or for windows and registers several, oldest version first."""
-    return _exports(
-        conn, "source = %s and dataset = %s and business_day = %s and state = 'accepted' order by unit, version", [source, dataset, business_day]
-    )
+    return _exports(conn, "source = %s and dataset = %s and business_day = %s and state = 'accepted' order by unit, version", [source, dataset, business_day])
 
 
 def latest_accepted(conn: psycopg.Connection, source: str, dataset: str, before: dt.date) -> Export | None:
@@ -384,15 +380,11 @@ def next_version(conn: psycopg.Connection, source: str, dataset: str, business_d
 
 def same_content(conn: psycopg.Connection, source: str, dataset: str, sha256: str) -> Export | None:
     """An export of that dataset with exactly these bytes that is not rejected: a register file sent twice is nothing new."""
-    found = _exports(
-        conn, "source = %s and dataset = %s and sha256 = %s and state not in ('expected', 'rejected') limit 1", [source, dataset, sha256]
-    )
+    found = _exports(conn, "source = %s and dataset = %s and sha256 = %s and state not in ('expected', 'rejected') limit 1", [source, dataset, sha256])
     return found[0] if found else None
 
 
-def missing_days(
-    conn: psycopg.Connection, source: str, dataset: str, first_day: dt.date, day: dt.date, within: int = LOOK_BACK_DAYS
-) -> list[dt.date]:
+def missing_days(conn: psycopg.Connection, source: str, dataset: str, first_day: dt.date, day: dt.date, within: int = LOOK_BACK_DAYS) -> list[dt.date]:
     """Days without an accepted export from `first_day` to `day`, both included, in the last `within` days; oldest first."""
     rows = conn.execute(
         """select d::date from generate_series(greatest(%(first)s::date, %(day)s::date - %(back)s), %(day)s::date, interval '1 day') as d

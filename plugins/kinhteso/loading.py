@@ -95,9 +95,7 @@ def _message(export: ledger.Export, contract: Any, what: str) -> str:
 
 
 def _as_loaded(export: ledger.Export) -> Loaded:
-    return Loaded(
-        export.export_id, export.state, export.rows_delivered or 0, export.rows_loaded or 0, export.rows_duplicate or 0, export.rows_superseded or 0
-    )
+    return Loaded(export.export_id, export.state, export.rows_delivered or 0, export.rows_loaded or 0, export.rows_duplicate or 0, export.rows_superseded or 0)
 
 
 def _refusal_result(conn: psycopg.Connection, export: ledger.Export, refusal: LoadRefused) -> None:
@@ -150,9 +148,7 @@ def _load(conn: psycopg.Connection, export: ledger.Export, contract: Any, landin
 def _parts(conn: psycopg.Connection, export: ledger.Export) -> list[Any]:
     from kinhteso.landing import Part
 
-    rows = conn.execute(
-        "select part_no, path, origin, sha256, bytes from ops.export_part where export_id = %s order by part_no", [export.export_id]
-    ).fetchall()
+    rows = conn.execute("select part_no, path, origin, sha256, bytes from ops.export_part where export_id = %s order by part_no", [export.export_id]).fetchall()
     return [Part(*row) for row in rows]
 
 
@@ -175,9 +171,7 @@ def _copy(conn: psycopg.Connection, export_id: int, contract: Any, stream: Itera
         for source_rows, values in _batches(stream):
             buffer = io.StringIO()
             # In this CSV an unquoted empty field is NULL; blank text is NULL in raw anyway.
-            csv.writer(buffer, lineterminator="\n").writerows(
-                zip(itertools.repeat(export_id), source_rows, *_raw_values(contract, values, keys), strict=False)
-            )
+            csv.writer(buffer, lineterminator="\n").writerows(zip(itertools.repeat(export_id), source_rows, *_raw_values(contract, values, keys), strict=False))
             text = buffer.getvalue()
             if "\0" in text:
                 text = text.replace("\0", "")  # PostgreSQL has no text with NUL
@@ -267,9 +261,7 @@ def _control_sum(conn: psycopg.Connection, export: ledger.Export, contract: Any)
     allowed = sums if export.dataset == "refunds" else sums[:4]
     if export.control_total in allowed or (not_a_number and min(allowed) < export.control_total):
         return
-    raise LoadRefused(
-        _message(export, contract, f"control sum {export.control_total:,} VND declared, {sums[0]:,} VND found (Q01)"), "Q01"
-    )
+    raise LoadRefused(_message(export, contract, f"control sum {export.control_total:,} VND declared, {sums[0]:,} VND found (Q01)"), "Q01")
 
 
 # ---- exact duplicates and older states -----------------------------------------------------------------------------------------

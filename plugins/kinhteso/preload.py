@@ -11,8 +11,16 @@ def preload() -> None:
     if "scheduler" not in sys.argv[1:2]:
         return
     logging.getLogger("great_expectations").setLevel(logging.WARNING)
-    for module in ("great_expectations", "great_expectations.expectations", "dbt.cli.main", "dbt.adapters.postgres", "kinhteso.judging", "kinhteso.intake", "kinhteso.publishing"):
+    for module in (
+        "great_expectations",
+        "great_expectations.expectations",
+        "dbt.cli.main",
+        "dbt.adapters.postgres",
+        "kinhteso.judging",
+        "kinhteso.intake",
+        "kinhteso.publishing",
+    ):
         try:
             __import__(module)
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             logging.getLogger(__name__).warning("%s was not preloaded: %s", module, error)

@@ -131,9 +131,7 @@ def _describe(conn: psycopg.Connection[Any], table: Published, columns: list[tup
     told = {name: text for name, _, text in _columns(conn, "bi", table.name)}
     for name, _, text in columns:
         if text and told.get(name) != text:
-            conn.execute(
-                sql.SQL("comment on column bi.{}.{} is {}").format(sql.Identifier(table.name), sql.Identifier(name), sql.Literal(text))
-            )
+            conn.execute(sql.SQL("comment on column bi.{}.{} is {}").format(sql.Identifier(table.name), sql.Identifier(name), sql.Literal(text)))
     text = _comment(conn, table.schema, table.name)
     if text and _comment(conn, "bi", table.name) != text:
         conn.execute(sql.SQL("comment on table bi.{} is {}").format(sql.Identifier(table.name), sql.Literal(text)))
@@ -177,9 +175,7 @@ def _apply(conn: psycopg.Connection[Any], table: Published, release_id: int) -> 
 
     equal = sql.SQL("{} is not distinct from {}").format(row("s"), row("t")) if rest else sql.SQL("true")
     gone = conn.execute(
-        sql.SQL("delete from {t} as t where not exists (select 1 from {s} as s where {same} and {equal})").format(
-            t=target, s=source, same=same, equal=equal
-        )
+        sql.SQL("delete from {t} as t where not exists (select 1 from {s} as s where {same} and {equal})").format(t=target, s=source, same=same, equal=equal)
     ).rowcount
     stamp = sql.SQL(", release_id, published_at") if table.stamped else sql.SQL("")
     values = sql.SQL(", {}, transaction_timestamp()").format(sql.Literal(release_id)) if table.stamped else sql.SQL("")
@@ -217,9 +213,7 @@ def publish(dsn: str, scope: BuildScope) -> Release:
         assert row is not None
         release_id = row[0]
         changed = {table.name: _apply(conn, table, release_id) for table in TABLES}
-        told = conn.execute(
-            "select completeness from bi.kpi_province_daily where date = %s limit 1", (scope.business_date,)
-        ).fetchone()
+        told = conn.execute("select completeness from bi.kpi_province_daily where date = %s limit 1", (scope.business_date,)).fetchone()
         completeness = told[0] if told else "FULL"
         last = conn.execute("select release_id, business_date, completeness from bi.release order by release_id desc limit 1").fetchone()
         total = sum(changed.values())
@@ -231,9 +225,7 @@ def publish(dsn: str, scope: BuildScope) -> Release:
                 " overriding system value values (%s, transaction_timestamp(), %s, %s, %s, %s, %s)",
                 (release_id, scope.business_date, completeness, text, total, scope.digest),
             )
-            conn.execute(
-                "insert into bi.release values (%s, transaction_timestamp(), %s, %s, %s)", (release_id, scope.business_date, text, completeness)
-            )
+            conn.execute("insert into bi.release values (%s, transaction_timestamp(), %s, %s, %s)", (release_id, scope.business_date, text, completeness))
         elif last is not None:
             release_id = last[0]
         conn.execute("update ops.change set release_id = %s where build_id = %s and release_id is null", (release_id, scope.build_id))

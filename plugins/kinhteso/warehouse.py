@@ -111,10 +111,8 @@ def migrate(conn: psycopg.Connection, contracts: Iterable[Any] | None = None) ->
 
 def _apply_files(conn: psycopg.Connection) -> list[str]:
     conn.execute("create schema if not exists ops")
-    conn.execute(
-        "create table if not exists ops.migration (name text primary key, checksum text not null, applied_at timestamptz not null default now())"
-    )
-    applied = dict(conn.execute("select name, checksum from ops.migration").fetchall())
+    conn.execute("create table if not exists ops.migration (name text primary key, checksum text not null, applied_at timestamptz not null default now())")
+    applied: dict[str, str] = dict(conn.execute("select name, checksum from ops.migration").fetchall())
     done = []
     for path in sorted(MIGRATIONS.glob("[0-9]*.sql")):
         body = path.read_text(encoding="utf-8")
@@ -124,9 +122,7 @@ def _apply_files(conn: psycopg.Connection) -> list[str]:
             conn.execute("insert into ops.migration (name, checksum) values (%s, %s)", [path.name, checksum])
             done.append(f"applied {path.name}")
         elif applied[path.name] != checksum:
-            raise MigrationError(
-                f"{path.name} was applied with another content. A migration that is applied is never edited: put the change into a new file."
-            )
+            raise MigrationError(f"{path.name} was applied with another content. A migration that is applied is never edited: put the change into a new file.")
     return done
 
 
@@ -160,9 +156,7 @@ def _close_to_public(conn: psycopg.Connection) -> list[str]:
     """Nobody reads anything by default; schema bi exists so that grants on it can (publishing fills it)."""
     conn.execute("create schema if not exists bi")
     for schema in ("public", "raw", "ops", "parse", "bi"):
-        owned = conn.execute(
-            "select pg_has_role(nspowner, 'usage') from pg_namespace where nspname = %s", [schema]
-        ).fetchone()
+        owned = conn.execute("select pg_has_role(nspowner, 'usage') from pg_namespace where nspname = %s", [schema]).fetchone()
         if owned and owned[0]:
             conn.execute(sql.SQL("revoke all on schema {} from public").format(sql.Identifier(schema)))
     database = sql.Identifier(conn.info.dbname)
@@ -181,7 +175,9 @@ def _bi_reader(conn: psycopg.Connection) -> list[str]:
         except (psycopg.errors.DuplicateObject, psycopg.errors.UniqueViolation):
             pass  # another migration of this cluster was faster
         except psycopg.errors.InsufficientPrivilege:
-            log.warning("Role %s does not exist and this user may not create it: ask the DBA for CREATE ROLE %s NOLOGIN, then migrate again.", BI_READER, BI_READER)
+            log.warning(
+                "Role %s does not exist and this user may not create it: ask the DBA for CREATE ROLE %s NOLOGIN, then migrate again.", BI_READER, BI_READER
+            )
             return [f"role {BI_READER} is missing: ask the DBA for CREATE ROLE {BI_READER} NOLOGIN, then migrate again"]
     reader, database = sql.Identifier(BI_READER), sql.Identifier(conn.info.dbname)
     with conn.transaction():
@@ -192,9 +188,7 @@ def _bi_reader(conn: psycopg.Connection) -> list[str]:
         conn.execute(sql.SQL("alter default privileges in schema bi grant select on tables to {}").format(reader))
     for setting, value in (("statement_timeout", BI_STATEMENT_TIMEOUT), ("default_transaction_read_only", "on")):
         try:
-            conn.execute(
-                sql.SQL("alter role {} in database {} set {} = {}").format(reader, database, sql.Identifier(setting), sql.Literal(value))
-            )
+            conn.execute(sql.SQL("alter role {} in database {} set {} = {}").format(reader, database, sql.Identifier(setting), sql.Literal(value)))
         except psycopg.errors.InsufficientPrivilege:
             log.warning("This user may not set %s for %s: ask the DBA for ALTER ROLE %s SET %s = '%s'.", setting, BI_READER, BI_READER, setting, value)
     return done

@@ -11,6 +11,7 @@ from kinhteso.settings import Settings
 from oracle import MEASURES, recount
 from pipeline import Pipeline
 from served import simulators
+
 from simulators import campaign
 
 FIRST = date(2021, 9, 12)
@@ -63,7 +64,9 @@ def test_days_come_out_as_recounted(pipeline):
         compare(pipeline, world, day, FIRST + timedelta(days=12), but=touched)
     assert pipeline.problems == []
     with psycopg.connect(pipeline.dsn) as conn:
-        assert conn.execute("select count(*) from ops.export where rows_delivered <> rows_loaded + rows_quarantined + rows_duplicate + rows_superseded").fetchone() == (0,)
+        assert conn.execute(
+            "select count(*) from ops.export where rows_delivered <> rows_loaded + rows_quarantined + rows_duplicate + rows_superseded"
+        ).fetchone() == (0,)
         superseded = conn.execute("select business_day, version from ops.export where state = 'superseded' and source = 'postmart'").fetchall()
     assert superseded == [(date(2021, 9, 17), 1)]
 
@@ -72,7 +75,9 @@ def test_days_come_out_as_recounted(pipeline):
 def test_damaged_deliveries_are_refused_and_the_others_count(pipeline):
     pipeline.take(FIRST)
     with psycopg.connect(pipeline.dsn) as conn:
-        states = dict(conn.execute("select source || '/' || dataset, state from ops.export where business_day = %s and source <> 'registers'", [FIRST]).fetchall())
+        states = dict(
+            conn.execute("select source || '/' || dataset, state from ops.export where business_day = %s and source <> 'registers'", [FIRST]).fetchall()
+        )
         assert states.pop("postmart/orders") == "expected" and states.pop("postmart/refunds") == "expected"
         assert set(states.values()) == {"accepted"} and len(states) == 9
     assert sum("damaged" in p for p in pipeline.problems) == 2, pipeline.problems

@@ -19,6 +19,7 @@ import pytest
 from kinhteso.local import cli, processes
 from oracle import MEASURES, recount
 from served import simulators
+
 from simulators import campaign
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -50,7 +51,9 @@ def operator(tmp_path, home):
             "PYTHONPATH": os.pathsep.join([str(ROOT / "plugins"), str(ROOT)]),
             "PYTHONWARNINGS": "ignore",
             "KINHTESO_HOME": str(home),
-            "AIRFLOW_CONN_POSTMART": json.dumps({"conn_type": "sftp", "host": sftp["host"], "port": sftp["port"], "login": sftp["username"], "password": sftp["password"]}),
+            "AIRFLOW_CONN_POSTMART": json.dumps(
+                {"conn_type": "sftp", "host": sftp["host"], "port": sftp["port"], "login": sftp["username"], "password": sftp["password"]}
+            ),
             "AIRFLOW_CONN_VOSO": f"http://{http['username']}:{http['password']}@{http['host']}:{http['port']}/v1",
             "KINHTESO_PHONE_KEY": "demo-pepper",
             "KINHTESO_FIRST_DAY": str(FIRST),
@@ -94,7 +97,10 @@ def test_replay_a_late_platform_and_what_a_reader_sees(operator, home, monkeypat
         world, day = campaign.make("small", 1, FIRST), FIRST
         with psycopg.connect(dsn_of()) as conn:
             assert conn.execute("select distinct completeness from bi.kpi_commune_daily where date = '2021-09-12'").fetchall() == [("FULL",)]
-            found = {r[0]: dict(zip(MEASURES, r[1:], strict=True)) for r in conn.execute(f"select commune_code, {', '.join(MEASURES)} from bi.kpi_commune_daily where date = %s", [day])}
+            found = {
+                r[0]: dict(zip(MEASURES, r[1:], strict=True))
+                for r in conn.execute(f"select commune_code, {', '.join(MEASURES)} from bi.kpi_commune_daily where date = %s", [day])
+            }
         for code, cell in recount(world, day).items():
             assert {m: found[code][m] for m in MEASURES} == {m: cell[m] for m in MEASURES}, code
         logs = "".join(p.read_text(errors="replace") for p in (home / "warehouse" / "airflow").rglob("*.log"))

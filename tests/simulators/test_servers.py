@@ -133,7 +133,10 @@ def test_address_lists_and_counts(serve):
 
 
 def test_faults_of_files(serve):
-    s = serve("--faults", "F01@2021-09-12,F02@2021-09-13,F04@2021-09-14,F05@2021-09-15,F06@2021-09-16,F07@2021-09-17,F08@2021-09-18,F09@2021-09-19,F10@2021-09-20,F03@2021-09-12")
+    s = serve(
+        "--faults",
+        "F01@2021-09-12,F02@2021-09-13,F04@2021-09-14,F05@2021-09-15,F06@2021-09-16,F07@2021-09-17,F08@2021-09-18,F09@2021-09-19,F10@2021-09-20,F03@2021-09-12",
+    )
 
     def check(day: str, name: str) -> tuple[bytes, dict]:
         row = next(r for r in manifest(asyncio.run(s.read(f"{day}/MANIFEST_{day}_v1.csv"))) if r["Bộ dữ liệu"] == name)

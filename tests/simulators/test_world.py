@@ -4,6 +4,7 @@ from datetime import date
 
 import pytest
 from oracle import recount
+
 from simulators import campaign, faults
 
 DAY = date(2021, 9, 15)

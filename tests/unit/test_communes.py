@@ -28,7 +28,10 @@ def test_resolve(code, name, district, expected):
     assert communes.resolve(code, name, district) == expected
 
 
-@pytest.mark.parametrize(("text", "expected"), [("187", "187"), ("UBND HUYỆN CHI LĂNG", "187"), ("Huyện Chi Lăng", "187"), ("TP. Lạng Sơn", "178"), ("Chi Lăng", None), ("UBND TỈNH", None)])
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("187", "187"), ("UBND HUYỆN CHI LĂNG", "187"), ("Huyện Chi Lăng", "187"), ("TP. Lạng Sơn", "178"), ("Chi Lăng", None), ("UBND TỈNH", None)],
+)
 def test_district(text, expected):
     assert communes.district_code(text) == expected
 

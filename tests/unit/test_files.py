@@ -121,7 +121,11 @@ TOTAL = ["Tổng cộng", *[None] * 11, 4.5, None, "545.000", "545.000", "20.000
 @pytest.mark.parametrize("dimension", [None, b"A1"])
 def test_orders_with_continuation_lines_totals_and_dates(tmp_path, dimension):
     found, stream = rows_of("orders", "o.xlsx", workbook([FIRST, MORE, SECOND, TOTAL, [], [None, "Người lập biểu"]], dimension=dimension), tmp_path)
-    assert [(n, r["order_code"], r["product_code"]) for n, r in found] == [(1, "PM2109140000123", "43160"), (2, "PM2109140000123", "51877"), (3, "PM2109140000124", "38112")]
+    assert [(n, r["order_code"], r["product_code"]) for n, r in found] == [
+        (1, "PM2109140000123", "43160"),
+        (2, "PM2109140000123", "51877"),
+        (3, "PM2109140000124", "38112"),
+    ]
     assert found[1][1]["order_total_vnd"] == "485.000" and found[0][1]["event_at"] == "14/09/2021 14:05:00" and found[2][1]["quantity"] == "1,5"
     assert stream.rows == 3
 

@@ -83,14 +83,34 @@ def test_a_sheet_per_commune_by_its_name_or_title(tmp_path):
 
 
 def test_columns_in_another_order_and_unknown_ones(tmp_path):
-    rows = [*head(commune="XÃ VẠN LINH", title="DANH SÁCH HỘ GIA ĐÌNH"), ["STT", "Thôn", "Mã hộ", "Cột lạ", "Họ tên chủ hộ", "Số điện thoại"], [1, "A", "H1", "?", "Hoàng Thị Mai", 900000012]]
+    rows = [
+        *head(commune="XÃ VẠN LINH", title="DANH SÁCH HỘ GIA ĐÌNH"),
+        ["STT", "Thôn", "Mã hộ", "Cột lạ", "Họ tên chủ hộ", "Số điện thoại"],
+        [1, "A", "H1", "?", "Hoàng Thị Mai", 900000012],
+    ]
     found, stream = read(book(("x", rows)), "households", "Bieu01b_187_06505_20210915.xlsx", tmp_path)
     assert found[0]["household_code"] == "H1" and found[0]["hamlet_raw"] == "A" and found[0]["phone"] == "900000012" and found[0]["commune_code"] == "06505"
     assert any("Cột lạ" in w for w in stream.warnings)
 
 
 def test_targets_of_hamlets_stand_under_their_commune(tmp_path):
-    top = ["STT", "Đơn vị", "Cấp giao", "Tổng số hộ", "Hộ có cửa hàng số", None, "Hộ có TK thanh toán điện tử", None, "Hộ đầu tàu", None, "Tổ công nghệ cộng đồng", "Giai đoạn", "Số QĐ", "Ngày QĐ", "Hạn hoàn thành"]
+    top = [
+        "STT",
+        "Đơn vị",
+        "Cấp giao",
+        "Tổng số hộ",
+        "Hộ có cửa hàng số",
+        None,
+        "Hộ có TK thanh toán điện tử",
+        None,
+        "Hộ đầu tàu",
+        None,
+        "Tổ công nghệ cộng đồng",
+        "Giai đoạn",
+        "Số QĐ",
+        "Ngày QĐ",
+        "Hạn hoàn thành",
+    ]
     sub = [None, None, None, None, "Tỷ lệ (%)", "Số hộ", "Tỷ lệ (%)", "Số hộ", "Tỷ lệ (%)", "Số hộ", "Số tổ"]
     tail = [1, "1/QĐ", "14/07/2021", "20/09/2021"]
     rows = [
@@ -101,7 +121,13 @@ def test_targets_of_hamlets_stand_under_their_commune(tmp_path):
     ]  # fmt: skip
     found, _ = read(book(("x", rows)), "targets", "Bieu03_187_20210915.xlsx", tmp_path)
     assert {r["commune_code"] for r in found} == {"06505"}
-    assert (found[0]["store_rate"], found[0]["store_count"], found[0]["payment_rate"], found[0]["lead_rate"], found[0]["team_count"]) == ("50", "50", "50%", "0,1", "3")
+    assert (found[0]["store_rate"], found[0]["store_count"], found[0]["payment_rate"], found[0]["lead_rate"], found[0]["team_count"]) == (
+        "50",
+        "50",
+        "50%",
+        "0,1",
+        "3",
+    )
 
 
 def test_what_a_row_lacks_is_kept_for_the_judge(tmp_path):

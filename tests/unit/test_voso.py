@@ -162,7 +162,11 @@ def test_maintenance_is_left_to_the_next_look(source, waits, tmp_path):
 
 
 def test_html_and_system_errors_are_repeated_then_told(source, waits, tmp_path):
-    source.answers["/export/orders"] = [lambda q, b: (200, {"Content-Type": "text/html"}, b"<html>login</html>"), lambda q, b: error("System error", 500), lambda q, b: listing(["1"])]
+    source.answers["/export/orders"] = [
+        lambda q, b: (200, {"Content-Type": "text/html"}, b"<html>login</html>"),
+        lambda q, b: error("System error", 500),
+        lambda q, b: listing(["1"]),
+    ]
     assert pull(source, waits, tmp_path).rows_declared == 1
     source.answers["/export/orders"] = [lambda q, b: error("System error", 500)]
     with pytest.raises(DeliveryRefused, match="System error"):
@@ -214,7 +218,12 @@ def test_long_windows_are_sliced(source, waits, tmp_path):
 
 def bulk(source, content, *, rows=2, sha=None, url="/export/bulk/b-1/part-00001.jsonl.gz"):
     job = {"JOB_ID": "b-1", "STATUS": "RUNNING"}
-    done = {"JOB_ID": "b-1", "STATUS": "DONE", "ROWS": rows, "PARTS": [{"NO": 1, "URL": url, "BYTES": len(content), "ROWS": rows, "SHA256": sha or hashlib.sha256(content).hexdigest()}]}
+    done = {
+        "JOB_ID": "b-1",
+        "STATUS": "DONE",
+        "ROWS": rows,
+        "PARTS": [{"NO": 1, "URL": url, "BYTES": len(content), "ROWS": rows, "SHA256": sha or hashlib.sha256(content).hexdigest()}],
+    }
     source.answers["/export/bulk"] = [lambda q, b: ok(job)]
     source.answers["/export/bulk/b-1"] = [lambda q, b: ok(job), lambda q, b: ok(done)]
     source.answers["/export/bulk/b-1/part-00001.jsonl.gz"] = [lambda q, b: (200, {"Content-Type": "application/gzip"}, content)]

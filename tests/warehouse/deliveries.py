@@ -77,9 +77,7 @@ def land(conn: Any, source: str, dataset: str, rows: list[dict[str, Any]], **giv
 def load(conn: Any, export_id: int, rows: list[dict[str, Any]], **stream: Any) -> loading.Loaded:
     export = ledger.get(conn, export_id)
     contract = load_contract(export.source, export.dataset)
-    return loading.load(
-        conn, export_id, contract, None, PHONE_KEY, read=lambda *_: Stream([values(contract, row) for row in rows], **stream)
-    )
+    return loading.load(conn, export_id, contract, None, PHONE_KEY, read=lambda *_: Stream([values(contract, row) for row in rows], **stream))
 
 
 def loaded(conn: Any, source: str, dataset: str, rows: list[dict[str, Any]], **given: Any) -> int:

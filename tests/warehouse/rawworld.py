@@ -12,7 +12,6 @@ from datetime import UTC, date, datetime, time, timedelta, timezone
 from typing import Any
 
 import psycopg
-
 from kinhteso import ledger
 
 LOCAL = timezone(timedelta(hours=7))
@@ -44,9 +43,7 @@ class RawWorld:
     communes: list[dict[str, str]]
     rng: random.Random = field(default_factory=lambda: random.Random(7))
 
-    def deliver(
-        self, source: str, dataset: str, day: date, rows: list[dict[str, Any]], *, version: int = 1, unit: str = "", **export: Any
-    ) -> int:
+    def deliver(self, source: str, dataset: str, day: date, rows: list[dict[str, Any]], *, version: int = 1, unit: str = "", **export: Any) -> int:
         """Write an accepted export of ``rows`` (dicts of raw columns); a lower accepted version of a file is superseded."""
         export_id = ledger.export_id(source, dataset, unit, day, version)
         with self.conn.transaction():
@@ -83,7 +80,9 @@ class RawWorld:
 
     # ---- rows -------------------------------------------------------------------------------------------------------------------
 
-    def household(self, code: str, commune: dict[str, str], *, phone: str | None, citizen: str | None = None, name: str | None = None, as_of: date) -> dict[str, Any]:
+    def household(
+        self, code: str, commune: dict[str, str], *, phone: str | None, citizen: str | None = None, name: str | None = None, as_of: date
+    ) -> dict[str, Any]:
         return {
             "household_code": code, "head_name_key": name or f"name-{code}", "citizen_id_key": citizen, "phone_key": phone,
             "hamlet_raw": "Thôn Phố Cũ", "commune_code": commune["gso_code"], "as_of": as_of.isoformat(),
@@ -95,7 +94,17 @@ class RawWorld:
             {"hamlet_raw": "Bản Mới", "households": "1.000", "commune_code": commune["gso_code"], "as_of": as_of.isoformat()},
         ]
 
-    def postmart_store(self, n: int, commune: dict[str, str], *, phone: str | None, approved: date, status: str = "Hoạt động", active: datetime | None = None, owner: str = "Hộ gia đình") -> dict[str, Any]:
+    def postmart_store(
+        self,
+        n: int,
+        commune: dict[str, str],
+        *,
+        phone: str | None,
+        approved: date,
+        status: str = "Hoạt động",
+        active: datetime | None = None,
+        owner: str = "Hộ gia đình",
+    ) -> dict[str, Any]:
         return {
             "store_code": f"PMS{n:07d}", "owner_type": owner, "phone_key": phone, "commune_src_code": commune["vnpost_commune_code"],
             "commune_name": commune["gso_name"], "district_name": commune["district_name"], "hamlet_raw": "T. Phố Cũ",
@@ -104,14 +113,36 @@ class RawWorld:
             "last_activity_at": dmyhms(active) if active else None,
         }  # fmt: skip
 
-    def voso_store(self, n: int, commune: dict[str, str], *, phone: str | None, approved: date | None, status: str = "HOAT_DONG", deleted: bool = False, active: datetime | None = None) -> dict[str, Any]:
+    def voso_store(
+        self,
+        n: int,
+        commune: dict[str, str],
+        *,
+        phone: str | None,
+        approved: date | None,
+        status: str = "HOAT_DONG",
+        deleted: bool = False,
+        active: datetime | None = None,
+    ) -> dict[str, Any]:
         return {
             "store_id": str(8800000000000000 + n), "owner_type": "HO_GIA_DINH", "phone_key": phone, "province_id": "22",
             "wards_id": commune["vtp_wards_id"], "status": status, "is_deleted": str(deleted).lower(), "store_name_is_test": "false",
             "owner_name_is_test": "false", "approved_at": ms(local(approved)) if approved else None, "last_active_at": ms(active),
         }  # fmt: skip
 
-    def postmart_order(self, code: str, store: str, created: datetime, status: str, event: datetime, amounts: list[int], *, delivered: datetime | None = None, discount: int = 0, province: str | None = "Hà Nội") -> list[dict[str, Any]]:
+    def postmart_order(
+        self,
+        code: str,
+        store: str,
+        created: datetime,
+        status: str,
+        event: datetime,
+        amounts: list[int],
+        *,
+        delivered: datetime | None = None,
+        discount: int = 0,
+        province: str | None = "Hà Nội",
+    ) -> list[dict[str, Any]]:
         total = sum(amounts)
         return [
             {
@@ -123,7 +154,9 @@ class RawWorld:
             for i, a in enumerate(amounts)
         ]  # fmt: skip
 
-    def voso_order(self, n: int, store: str, created: datetime, updated: datetime, status: str, amount: int, *, province: int | None = 1, **at: datetime) -> dict[str, Any]:
+    def voso_order(
+        self, n: int, store: str, created: datetime, updated: datetime, status: str, amount: int, *, province: int | None = 1, **at: datetime
+    ) -> dict[str, Any]:
         line = {"LINE_NO": 1, "PRODUCT_ID": "5500000000000911", "NAME": "Thạch đen", "QUANTITY": 1, "PRICE": amount, "AMOUNT": amount, "WEIGHT": 500}
         return {
             "order_id": str(7100000000000000 + n), "order_number": f"VS210914{n:07d}", "store_id": store, "status": status,

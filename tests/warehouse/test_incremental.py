@@ -7,7 +7,6 @@ import random
 from datetime import date, timedelta
 
 import psycopg
-
 from kinhteso import building, publishing
 from rawworld import D0, RawWorld, local
 
@@ -89,7 +88,14 @@ def deliver_day(world: RawWorld, day: date, rng: random.Random, *, version: int 
     for n in {rng.randint(1, 30) for _ in range(10)}:
         created = local(D0 - timedelta(days=5), 8)
         updated = local(day, rng.randint(1, 22))
-        status, at = rng.choice([("DANG_GIAO", {"shipped_at": updated}), ("GIAO_THANH_CONG", {"delivered_at": updated}), ("DA_HUY", {"cancelled_at": updated}), ("DA_HOAN", {"returned_at": updated})])
+        status, at = rng.choice(
+            [
+                ("DANG_GIAO", {"shipped_at": updated}),
+                ("GIAO_THANH_CONG", {"delivered_at": updated}),
+                ("DA_HUY", {"cancelled_at": updated}),
+                ("DA_HOAN", {"returned_at": updated}),
+            ]
+        )
         pulled.append(world.voso_order(n, str(8800000000000000 + 10 + n % 20), created, updated, status, 90000 + n, province=rng.choice([1, 22, None]), **at))
     window = {"window_since": local(day - timedelta(days=1), 23, 50), "window_until": local(day + timedelta(days=1), 0)}
     world.deliver("voso", "orders", day, pulled, mode="window", is_backlog=backlog, **window)

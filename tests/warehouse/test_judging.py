@@ -1,11 +1,9 @@
 """Every guard bites on its broken row and leaves the clean ones alone; severity decides; results, quarantine and verdict agree."""
 
+import deliveries as d
 import pytest
-
 from kinhteso import judging, ledger
 from kinhteso.contracts import load_contract
-
-import deliveries as d
 
 CLEAN = 40
 
@@ -171,10 +169,7 @@ def test_every_guard_bites(db, source, dataset):
     contract = _with_limits(contract, {})
     judging.judge(db, export_id, contract)
     failing = {
-        name: set(source_rows)
-        for name, source_rows in db.execute(
-            "select rule_name, array_agg(source_row) from ops.quarantine_row group by 1"
-        ).fetchall()
+        name: set(source_rows) for name, source_rows in db.execute("select rule_name, array_agg(source_row) from ops.quarantine_row group by 1").fetchall()
     }
     results = {check.name: check for check in judging.judge(db, export_id, contract).checks}
     for row, name in enumerate(broken, 4):
@@ -221,13 +216,17 @@ def test_rules_on_the_lines_of_a_voso_order(db):
 def test_a_bad_line_takes_its_whole_order_with_it(db):
     order = [
         d.line(900, goods_gross_vnd="470.000", order_total_vnd="485.000"),
-        d.line(900, product_code="51877", quantity="1", unit_price_vnd="120.000", line_amount_vnd="119.000", goods_gross_vnd="470.000", order_total_vnd="485.000"),
+        d.line(
+            900, product_code="51877", quantity="1", unit_price_vnd="120.000", line_amount_vnd="119.000", goods_gross_vnd="470.000", order_total_vnd="485.000"
+        ),
     ]
     verdict = d.judged(db, "postmart", "orders", d.many(d.line, CLEAN * 2) + order)
     assert verdict.state == "accepted"
     assert verdict.rows_quarantined == 2
     assert {c.name: c.sample for c in verdict.failed} == {"line_amount": ("PM2109140000900",), "lines_add_up": ("PM2109140000900",)}
-    quarantined = db.execute("select source_row, row_key, rule, content ->> 'product_code' from ops.quarantine_row where rule_name = 'line_amount' order by 1").fetchall()
+    quarantined = db.execute(
+        "select source_row, row_key, rule, content ->> 'product_code' from ops.quarantine_row where rule_name = 'line_amount' order by 1"
+    ).fetchall()
     assert [(row[0], row[1], row[3]) for row in quarantined] == [(81, "PM2109140000900", "43160"), (82, "PM2109140000900", "51877")]
     assert "rounded half up" in quarantined[0][2]
 
@@ -245,7 +244,16 @@ def test_limit_of_orders_rejects_the_file_above_two_percent(db):
     with pytest.raises(judging.JudgementFailed) as failed:
         d.judged(db, "postmart", "orders", d.many(d.line, 97) + bad, version=2)
     message = str(failed.value)
-    for part in ("A3", "postmart/orders 2021-09-14 v2", "at most 2 %", "3.00%", "PM2109140000900", "data-platform", "Next:", "docs/runbooks/export-rejected.md"):
+    for part in (
+        "A3",
+        "postmart/orders 2021-09-14 v2",
+        "at most 2 %",
+        "3.00%",
+        "PM2109140000900",
+        "data-platform",
+        "Next:",
+        "docs/runbooks/export-rejected.md",
+    ):
         assert part in message
     assert [e.version for e in ledger.accepted(db, "postmart", "orders", d.DAY)] == [1], "the last good state carries on"
 

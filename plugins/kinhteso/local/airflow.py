@@ -107,9 +107,7 @@ class LocalAirflow:
         """Make or upgrade the metadata tables."""
         log = self.home / "migrate.log"
         with log.open("wb") as out:
-            done = subprocess.run(
-                [sys.executable, "-m", "airflow", "db", "migrate"], env=self.environment(), stdout=out, stderr=subprocess.STDOUT, check=False
-            )
+            done = subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], env=self.environment(), stdout=out, stderr=subprocess.STDOUT, check=False)
         if done.returncode:
             raise AirflowFailed(f"airflow db migrate failed; see {log}:\n{log.read_text(errors='replace')[-1500:]}")
 

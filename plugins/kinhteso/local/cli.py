@@ -160,7 +160,10 @@ def set_clock(stack: Stack, day: date) -> None:
     """The sources' clock to the next morning at 06:00: everything of ``day`` is delivered."""
     moment = f"{day + timedelta(days=1)}T06:00"
     subprocess.run(
-        [sys.executable, "-m", "simulators", "clock", "--state", str(stack.simulator_state), moment], check=True, env={**os.environ, "PYTHONPATH": str(ROOT)}, cwd=ROOT
+        [sys.executable, "-m", "simulators", "clock", "--state", str(stack.simulator_state), moment],
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        cwd=ROOT,
     )
 
 
@@ -312,7 +315,9 @@ def warehouse_dsn(stack: Stack, settings: dict[str, str] | None = None) -> str:
 def demo(_: argparse.Namespace) -> int:
     stack = choose(environment(), state_root())
     if not stack.simulated:
-        console.print("make demo runs against its own simulators: unset AIRFLOW_CONN_POSTMART and AIRFLOW_CONN_VOSO (or their lines in .env), or use make replay.")
+        console.print(
+            "make demo runs against its own simulators: unset AIRFLOW_CONN_POSTMART and AIRFLOW_CONN_VOSO (or their lines in .env), or use make replay."
+        )
         return 2
     for name in ("AIRFLOW_CONN_WAREHOUSE", "KINHTESO_LANDING", "KINHTESO_REGISTERS_INBOX"):
         stack.env.pop(name, None)
@@ -354,7 +359,9 @@ def up(_: argparse.Namespace) -> int:
         raise
     console.print(f"Airflow: {airflow.url}  user admin, password in {airflow.home}/passwords.json. Stop with `make down`; data stay in {stack.home}.")
     if stack.simulated:
-        console.print("The sources are simulators whose calendar stands in September 2021, so nothing runs by the clock: `make replay FROM=2021-09-12 TO=2021-09-15`.")
+        console.print(
+            "The sources are simulators whose calendar stands in September 2021, so nothing runs by the clock: `make replay FROM=2021-09-12 TO=2021-09-15`."
+        )
     return 0
 
 
@@ -400,8 +407,8 @@ def dsn(_: argparse.Namespace) -> int:
     if env.get("AIRFLOW_CONN_WAREHOUSE"):
         from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-        parts = {k: v for k, v in conninfo_to_dict(warehouse_dsn(stack)).items() if k not in ("password", "user")}
-        print(make_conninfo(user="bi_reader", **parts))  # noqa: T201
+        parts: dict[str, Any] = {k: v for k, v in conninfo_to_dict(warehouse_dsn(stack)).items() if k not in ("password", "user")}
+        print(make_conninfo(user="bi_reader", **parts))
         return 0
     stack.home.mkdir(parents=True, exist_ok=True)
     stack.postgres.start()
@@ -410,7 +417,7 @@ def dsn(_: argparse.Namespace) -> int:
 
     with warehouse.connect(warehouse_dsn(stack)) as conn:
         warehouse.migrate(conn)
-    print(stack.postgres.reader("kinhteso", "bi_reader"))  # noqa: T201
+    print(stack.postgres.reader("kinhteso", "bi_reader"))
     return 0
 
 

@@ -50,7 +50,9 @@ def figures(conn: psycopg.Connection[Any]) -> dict[str, Decimal | None]:
         found["store growth, times"] = times("households_with_store", "store_base")
         found["payment growth, times"] = times("households_with_payment", "payment_base")
         found["revenue growth, times"] = times("revenue_net_vnd_to_date", "revenue_base_vnd")
-        rate = {n: (row[n] or 0) / row["households"] if row["households"] else None for n in ("households_with_store", "households_with_payment", "lead_households")}
+        rate = {
+            n: (row[n] or 0) / row["households"] if row["households"] else None for n in ("households_with_store", "households_with_payment", "lead_households")
+        }
         districts = cursor.execute(
             "select indicator, array_agg(distinct status) as statuses from bi.target_progress_daily where level = 'district' and date = %s"
             " and unit_code in (select district_code from bi.kpi_commune_daily where phase = 1 and date = %s) group by indicator",

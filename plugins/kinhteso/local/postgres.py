@@ -155,9 +155,7 @@ class EmbeddedPostgres:
 
     def dsn(self, database: str = "postgres", user: str = SUPERUSER, password: str | None = None) -> str:
         """libpq connection string."""
-        return make_conninfo(
-            host="127.0.0.1", port=self._port(), user=user, password=password or (self.home / "password").read_text().strip(), dbname=database
-        )
+        return make_conninfo(host="127.0.0.1", port=self._port(), user=user, password=password or (self.home / "password").read_text().strip(), dbname=database)
 
     def database(self, name: str) -> dict[str, Any]:
         """A database of that name with an owner of the same name who may create roles; made when it is not there. Gives host, port, user, …"""

@@ -40,7 +40,7 @@ class Offer:
     reason: str | None
     marker: str
     manifest_name: str
-    manifest: bytes = field(repr=False)
+    manifest: Any = field(repr=False)
 
 
 def marker_name(group: str, day: date, version: int) -> str:
@@ -111,9 +111,7 @@ def _listing(sftp: Any, day: date) -> tuple[str, set[str]]:
     return f"{OUTBOX}/{day:%Y%m%d}", set()
 
 
-def _offer(
-    contract: Contract, row: dict[str, str | None], day: date, version: int, folder: str, marker: str, manifest: str, content: bytes
-) -> Offer:
+def _offer(contract: Contract, row: dict[str, str | None], day: date, version: int, folder: str, marker: str, manifest: str, content: bytes) -> Offer:
     name = row["Tên tệp"] or ""
     said_day, said_version = row["Ngày dữ liệu"], _integer(row["Phiên bản"])
     if said_day != f"{day:%d/%m/%Y}" or said_version != version:
@@ -152,9 +150,7 @@ def land(sftp: Any, offer: Offer, contract: Contract, landing: Landing, first_da
                 scratch = f"{base}/.fetch-{attempt}"
                 sha, size = _fetch(f, landing, scratch)
         except FileNotFoundError as error:
-            raise _refused(
-                "F05", offer.day, offer.version, f"{offer.file_name} is in the manifest but not in the folder.", retriable=True
-            ) from error
+            raise _refused("F05", offer.day, offer.version, f"{offer.file_name} is in the manifest but not in the folder.", retriable=True) from error
         if sha == offer.sha256 and size == offer.bytes:
             landing.move(scratch, f"{base}/{offer.file_name}")
             landing.put(f"{base}/{offer.manifest_name}", offer.manifest)

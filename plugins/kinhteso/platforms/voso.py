@@ -192,10 +192,15 @@ class VosoClient:
             error = state.outcome.exception() if state.outcome else None
             return isinstance(error, _Again) and state.attempt_number >= error.tries
 
+        def pause(state: tenacity.RetryCallState) -> float:
+            error = state.outcome.exception() if state.outcome else None
+            assert isinstance(error, _Again)
+            return error.wait * (1 if error.tries == TRIES_LIMITED else 2 ** (state.attempt_number - 1))
+
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(_Again),
-            stop=tenacity.stop_any(enough, tenacity.stop_after_delay(MAX_WAIT_SECONDS)),
-            wait=lambda state: state.outcome.exception().wait * (1 if state.outcome.exception().tries == TRIES_LIMITED else 2 ** (state.attempt_number - 1)),  # type: ignore[union-attr]
+            stop=tenacity.stop_any(enough, tenacity.stop_after_delay(MAX_WAIT_SECONDS)),  # type: ignore[arg-type]
+            wait=pause,
             sleep=self._sleep,
             reraise=True,
         )
@@ -248,7 +253,7 @@ class VosoClient:
                 raise NotReady(f"Vỏ Sò is under maintenance for {wait:.0f} s; asked again later")
             if wait is not None and wait > MAX_WAIT_SECONDS:
                 raise NotReady(f"Vỏ Sò asks for a pause of {wait:.0f} s; asked again later")
-            raise _Again(f"{where}: status {status}", (wait if wait is not None else 5) + random.uniform(0, 3), TRIES_LIMITED)  # noqa: S311
+            raise _Again(f"{where}: status {status}", (wait if wait is not None else 5) + random.uniform(0, 3), TRIES_LIMITED)
         if status == 401 and token:
             raise _TokenRefused
         if 300 <= status < 400:
@@ -344,7 +349,9 @@ def _envelope(response: httpx.Response, where: str) -> Answer:
     try:
         parsed = orjson.loads(response.content)
     except orjson.JSONDecodeError:
-        raise _Again(f"{where}: no JSON came ({response.headers.get('Content-Type', 'no content type')}, status {response.status_code})", 2, TRIES_FAILED) from None
+        raise _Again(
+            f"{where}: no JSON came ({response.headers.get('Content-Type', 'no content type')}, status {response.status_code})", 2, TRIES_FAILED
+        ) from None
     return Answer(response.content, parsed if isinstance(parsed, dict) else {"data": parsed})
 
 
@@ -377,9 +384,7 @@ def slices(since: datetime, until: datetime) -> Iterator[tuple[datetime, datetim
         since = end
 
 
-def land_day(
-    client: VosoClient, contract: Contract, day: date, since: datetime | None, landing: Landing, version: int, first_day: date
-) -> Delivery:
+def land_day(client: VosoClient, contract: Contract, day: date, since: datetime | None, landing: Landing, version: int, first_day: date) -> Delivery:
     """Pull ``contract``'s dataset for business day ``day`` into the landing: a full snapshot, or the window that ends with the day.
 
     ``since`` is the end of the last accepted window; ten minutes of it are read again. Raises NotReady before 02:00 of the next day by the
@@ -389,7 +394,9 @@ def land_day(
     now = client.now()
     ready = business_day.at(day + timedelta(days=1), COMPLETE_HOUR)
     if now < ready:
-        raise NotReady(f"voso {contract.dataset} {day}: complete at {ready:%d/%m %H:%M}, the source's clock says {now.astimezone(business_day.LOCAL):%d/%m %H:%M}")
+        raise NotReady(
+            f"voso {contract.dataset} {day}: complete at {ready:%d/%m %H:%M}, the source's clock says {now.astimezone(business_day.LOCAL):%d/%m %H:%M}"
+        )
     api = contract.api
     windowed = bool(api["window"])
     until = min(business_day.end(day), now - timedelta(minutes=2))
@@ -422,7 +429,8 @@ def land_day(
         source="voso", dataset=contract.dataset, business_day=day, version=version, mode=contract.mode, origin=f"GET {api['path']}",
         landing_path=folder, sha256=sha256_of_parts(parts), bytes=sum(p.bytes for p in parts), received_at=datetime.now(UTC), parts=tuple(parts),
         pulled_at=now, window_since=start if windowed else None, window_until=until, is_reconstructed=not windowed and late,
-        rows_declared=sum(pull.first_totals), warnings=(f"F40: the source's clock is off by {skew}",) if timedelta(minutes=5) < abs(skew) < timedelta(days=1) else (),
+        rows_declared=sum(pull.first_totals),
+        warnings=(f"F40: the source's clock is off by {skew}",) if timedelta(minutes=5) < abs(skew) < timedelta(days=1) else (),
     )  # fmt: skip
 
 
@@ -540,7 +548,9 @@ def land_backlog(client: VosoClient, contract: Contract, day: date, landing: Lan
         except _Restart as error:
             why = str(error)
             log.warning("voso %s %s: bulk job failed: %s", contract.dataset, day, why)
-    raise DeliveryRefused("F03", f"voso {contract.dataset} {day}: the bulk job failed twice: {why}. The next run asks again; if it stays, ask Viettel Post.", True)
+    raise DeliveryRefused(
+        "F03", f"voso {contract.dataset} {day}: the bulk job failed twice: {why}. The next run asks again; if it stays, ask Viettel Post.", True
+    )
 
 
 def _job(client: VosoClient, contract: Contract, day: date) -> dict[str, Any]:

@@ -109,7 +109,7 @@ def _decoded(stream: RowStream, subject: Subject, f: BinaryIO, origin: str) -> I
     else:
         encoding, skip = "utf-8", 0
         stream.warnings.append(f"F19: {origin} has no BOM; read as UTF-8")
-    lines = io.TextIOWrapper(_Joined(head[skip:], f), encoding=encoding, newline="")
+    lines = io.TextIOWrapper(_Joined(head[skip:], f), encoding=encoding, newline="")  # type: ignore[type-var]
     try:
         for line in lines:
             if text.MOJIBAKE.search(line):
@@ -257,7 +257,7 @@ def _sheet(stream: RowStream, subject: Subject, sheet: Iterator[tuple[int, list[
     first_heading = text.heading(contract.columns[0].heading)
     header: int | None = None
     for number, cells in sheet:
-        if cells and text.heading(cells[0]) == first_heading or number == HEADING_ROW:
+        if (cells and text.heading(cells[0]) == first_heading) or number == HEADING_ROW:
             check_headings(stream, subject, cells)
             header = number
             break

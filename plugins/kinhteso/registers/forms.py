@@ -11,7 +11,6 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
-
 from typing import Any, BinaryIO
 
 import python_calamine
@@ -24,7 +23,10 @@ _AS_OF = re.compile(r"(?:tính\s+đến|đến)\s+(?:hết\s+)?ngày\s*:?\s*(\d{
 _FILE_DATE = re.compile(r"(?<!\d)(20\d{2})(\d{2})(\d{2})(?!\d)")
 _FILE_CODES = re.compile(r"^[^_]*_(\d{3})(?:_(\d{4,5}))?_")
 _TOTAL = re.compile(r"^(tổng cộng|tổng số|tổng|cộng)\b", re.IGNORECASE)
-_FOOTER = re.compile(r"^(người lập|người tổng hợp|chủ tịch|phó chủ tịch|tm\.|kt\.|giám đốc|thủ trưởng|xác nhận|nơi nhận|ghi chú\s*:|.{0,40}ngày\s.{0,4}\s*tháng\s)", re.IGNORECASE)
+_FOOTER = re.compile(
+    r"^(người lập|người tổng hợp|chủ tịch|phó chủ tịch|tm\.|kt\.|giám đốc|thủ trưởng|xác nhận|nơi nhận|ghi chú\s*:|.{0,40}ngày\s.{0,4}\s*tháng\s)",
+    re.IGNORECASE,
+)
 _NUMBERS_ROW = re.compile(r"^\(?(\d{1,2}|[a-z])\)?$", re.IGNORECASE)
 
 
@@ -69,7 +71,10 @@ def _workbook(content: bytes, name: str) -> Iterator[tuple[str, list[list[str | 
         hidden = {s.name for s in book.sheets_metadata if s.visible != python_calamine.SheetVisibleEnum.Visible}
         for sheet_name in book.sheet_names:
             if sheet_name not in hidden:
-                yield sheet_name, [[text.cell(c if c != "" else None) for c in row] for row in book.get_sheet_by_name(sheet_name).to_python(skip_empty_area=False)]
+                yield (
+                    sheet_name,
+                    [[text.cell(c if c != "" else None) for c in row] for row in book.get_sheet_by_name(sheet_name).to_python(skip_empty_area=False)],
+                )
     except (python_calamine.CalamineError, OSError, ValueError) as error:
         raise _refused(name, "F01", f"cannot be read ({error}). Ask the district for the file again.") from error
 
@@ -149,7 +154,6 @@ def _head(sheets: list[_Sheet], name: str) -> Head:
 # ---- rows ----
 
 
-
 def _wanted(contract: Any) -> dict[str, int]:
     return {text.loose(h): n for n, column in enumerate(contract.columns) for h in (column.heading, *column.aliases)}
 
@@ -162,7 +166,8 @@ def _layout(sheet: _Sheet, contract: Any, name: str, stream: RowStream) -> tuple
     """Contract column -> sheet column, the STT column, and the first data row (0-based)."""
     top = sheet.rows[sheet.heading_at]
     stt = next(i for i, c in enumerate(top) if text.loose(c) in {"stt", "tt", "số tt"})
-    at, sub = sheet.heading_at + 1, [None] * len(top)
+    at = sheet.heading_at + 1
+    sub: list[str | None] = [None] * len(top)
     while at < len(sheet.rows) and not _is_integer(_get(sheet.rows[at], stt)):
         row = sheet.rows[at]
         cells = [c for c in row if c]
@@ -196,7 +201,9 @@ def _layout(sheet: _Sheet, contract: Any, name: str, stream: RowStream) -> tuple
         stream.warnings.append(f"F13: sheet {sheet.name!r} has columns that the contract does not know: {', '.join(unknown)}; they stay in the landing")
     lacking = [c.heading for n, c in enumerate(contract.columns) if c.required and n not in placed and not (c.name == "commune_name" and sheet.commune)]
     if lacking:
-        raise _refused(name, "Q02", f"sheet {sheet.name!r} lacks the columns {lacking}. Send the form as agreed, or add the heading as an alias in {contract.where}.")
+        raise _refused(
+            name, "Q02", f"sheet {sheet.name!r} lacks the columns {lacking}. Send the form as agreed, or add the heading as an alias in {contract.where}."
+        )
     return placed, stt, at
 
 
@@ -204,7 +211,7 @@ def _fits(row: Sequence[str | None], top: Sequence[str | None], contract: Any) -
     """Whether a row under the headings continues them: one of its cells, with its group, is a heading of the contract."""
     wanted, group = _wanted(contract), None
     for i, cell in enumerate(row):
-        group = (_get(top, i) or group)
+        group = _get(top, i) or group
         if cell and any(text.loose(w) in wanted for w in (f"{group}: {cell}", f"{group} - {cell}", f"{group} {cell}", cell)):
             return True
     return False
