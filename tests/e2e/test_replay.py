@@ -3,6 +3,7 @@ warehouse does without a person."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -24,6 +25,17 @@ from simulators import campaign
 
 ROOT = Path(__file__).resolve().parents[2]
 FIRST = date(2021, 9, 12)
+
+
+def _servers(home: Path) -> list[str]:
+    """Command lines of PostgreSQL servers whose data lie under ``home``."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            line = " ".join(process.cmdline())
+            if str(home) in line and "postgres" in line:
+                found.append(line)
+    return found
 
 
 def command(env: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -64,7 +76,7 @@ def operator(tmp_path, home):
         command(env, "down")
         for name in ("warehouse", "demo"):
             assert processes.marked(str(home / name / "airflow")) == []
-        assert not any("pgdata" in " ".join(p.cmdline()) and str(home) in " ".join(p.cmdline()) for p in psutil.process_iter())
+        assert _servers(home) == []
 
 
 def test_replay_a_late_platform_and_what_a_reader_sees(operator, home, monkeypatch):
