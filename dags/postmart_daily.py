@@ -26,7 +26,8 @@ A red `land` says what is missing or damaged, a red `load` what could not be rea
 datasets go on; the last good state is carried forward and named. Runbooks: `export-late`, `export-rejected`.
 
 ## How to re-run
-Clear the red task, or trigger with `{"business_day": "YYYY-MM-DD"}`, or `make replay FROM=… TO=…`. Twice changes nothing.
+Clear the red task, or trigger with `{"business_day": "YYYY-MM-DD"}`, or `make replay FROM=… TO=…`: what was rejected of that day is read
+again, so correct the contract first. Twice changes nothing.
 """
 
 
@@ -46,6 +47,8 @@ def postmart_daily():
         context["dataset"] = dataset
         day = dagkit.business_day(context)
         with dagkit.warehouse() as conn, dagkit.postmart_outbox(conn) as outbox:
+            if dagkit.is_by_hand(context):
+                intake.reopen(conn, "postmart", dataset, day)
             arrivals = intake.land_postmart(conn, outbox, dagkit.settings(), dataset, day, context["run_id"])
             is_over = dagkit.is_replay(context) or datetime.now(intake.LOCAL) >= intake.deadline(day)
             return dagkit.landed_or_wait(conn, arrivals, "postmart", dataset, day, is_over=is_over)

@@ -3,12 +3,11 @@
 from airflow.sdk import Asset, CronPartitionTimetable, dag, get_current_context, task, task_group
 from kinhteso import dagkit
 
-DATASETS = ["hamlets", "households", "teams", "targets", "leads", "enterprises"]
 ACCEPTED = Asset("kinhteso://registers/accepted")
 
 DOC = """
 ## What
-Takes new forms R1–R5 from the inbox: each file is landed byte for byte, loaded and judged. The as-of date is read from the form itself; of one
+Looks into the inbox and takes new forms R1–R5: each file is landed byte for byte, loaded and judged. The as-of date is read from the form itself; of one
 commune and as-of date the file that came last counts.
 
 ## In and out
@@ -22,7 +21,8 @@ Every hour from 07:00 to 18:00 local, because forms come at any time of the work
 A red `land` or `load` names the file, the row and what to correct; the other forms go on. Runbook: `export-rejected`.
 
 ## How to re-run
-Put the corrected form into the inbox; the next run takes it. Or trigger the DAG by hand. Twice changes nothing.
+Put the corrected form into the inbox; the next run takes it. Or, after the contract was corrected, trigger the DAG by hand: what was rejected is
+read again. Twice changes nothing.
 """
 
 
@@ -34,6 +34,13 @@ Put the corrected form into the inbox; the next run takes it. Or trigger the DAG
     **dagkit.defaults(dagkit.Tag.INTAKE, dagkit.Tag.REGISTERS, hours=2),
 )
 def registers_intake():
+    @task
+    def look() -> list[str]:
+        from kinhteso import intake
+
+        with dagkit.warehouse() as conn:
+            return intake.registers_with_work(conn, dagkit.settings(), by_hand=dagkit.is_by_hand(get_current_context()))
+
     @task(map_index_template="{{ dataset }}")
     def land(dataset: str) -> int:
         from kinhteso import intake
@@ -50,7 +57,7 @@ def registers_intake():
     def take(dataset: str):
         land(dataset) >> dagkit.load_step("registers")(dataset) >> dagkit.judge_step("registers")(dataset)
 
-    taken = take.expand(dataset=DATASETS)
+    taken = take.expand(dataset=look())
     taken >> dagkit.announce_step("registers", ACCEPTED)()
     taken >> dagkit.verdict_step("registers", [])()
 

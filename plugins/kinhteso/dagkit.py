@@ -98,6 +98,11 @@ def business_day(context: Mapping[str, Any]) -> date:
     return date.fromisoformat(str(given)[:10])
 
 
+def is_by_hand(context: Mapping[str, Any]) -> bool:
+    """A run that a person started or cleared reads again what was rejected: something may have been corrected since."""
+    return str(getattr(context["dag_run"].run_type, "value", context["dag_run"].run_type)) == "manual" or context["ti"].try_number > 1
+
+
 def is_replay(context: Mapping[str, Any]) -> bool:
     """A replay takes what is there now and does not wait for a deadline that lies in the past."""
     return bool((context.get("params") or {}).get("replay"))
@@ -188,8 +193,12 @@ def landed_or_wait(conn: psycopg.Connection[Any], arrivals: Any, source: str, da
 
 
 def load_step(source: str) -> Any:
-    """A mapped task that loads all of ``dataset`` that is landed, whatever became of the landing of other files."""
+    """A mapped task that loads all of ``dataset`` that is landed, whatever became of the landing of other files.
+
+    A refusal is not tried again by itself: the same bytes would be refused again, and a second try that finds nothing to do would be green.
+    """
     from airflow.sdk import TriggerRule, get_current_context, task
+    from airflow.sdk.exceptions import AirflowFailException
 
     @task(task_id="load", trigger_rule=TriggerRule.ALL_DONE, map_index_template="{{ dataset }}")
     def load(dataset: str) -> int:
@@ -197,7 +206,10 @@ def load_step(source: str) -> Any:
 
         get_current_context()["dataset"] = dataset  # type: ignore[typeddict-unknown-key]
         with warehouse() as conn:
-            return len(intake.load(conn, settings(), source, dataset))
+            try:
+                return len(intake.load(conn, settings(), source, dataset))
+            except intake.StepFailed as refused:
+                raise AirflowFailException(str(refused)) from refused
 
     return load
 
@@ -235,7 +247,8 @@ def announce_step(source: str, asset: Any) -> Any:
 
 
 def verdict_step(source: str, datasets: list[str]) -> Any:
-    """The last task: green only when every dataset of the day counts, so that a run is never green and wrong (RELIABILITY I6)."""
+    """The last task: green only when every dataset of the day counts (registers: when every file of the inbox is a known form), so that a run is
+    never green and wrong (RELIABILITY I6)."""
     from airflow.sdk import TriggerRule, get_current_context, task
 
     @task(task_id="verdict", trigger_rule=TriggerRule.NONE_FAILED, retries=0)
@@ -243,7 +256,8 @@ def verdict_step(source: str, datasets: list[str]) -> Any:
         from kinhteso import intake
 
         with warehouse() as conn:
-            lines = intake.refusals(conn, source, business_day(get_current_context()), datasets)
+            day = business_day(get_current_context())
+            lines = intake.unknown_forms(settings()) if source == "registers" else intake.refusals(conn, source, day, datasets)
         if lines:
             raise intake.StepFailed("What does not count:\n  " + "\n  ".join(lines))
 

@@ -63,6 +63,12 @@ def _refuse(conn: psycopg.Connection[Any], arrivals: Arrivals, contract: contrac
     ledger.expect(conn, contract.source, contract.dataset, day, deadline(day), mode=contract.mode, reason=str(error)[:2000])
 
 
+def reopen(conn: psycopg.Connection[Any], source: str, dataset: str, day: date) -> list[int]:
+    """A run that is repeated by hand reads again what was rejected of its day: the contract, a word or a code may have been corrected since."""
+    rejected = [e for e in ledger.known_versions(conn, source, dataset, day).values() if e.state == "rejected"]
+    return [e.export_id for e in rejected if ledger.reopen(conn, e.export_id)]
+
+
 def land_postmart(conn: psycopg.Connection[Any], sftp: Any, settings: Settings, dataset: str, day: date, run_id: str | None) -> Arrivals:
     """Land every version of ``dataset`` that the outbox holds and the ledger does not, of ``day`` and the 34 days before it."""
     contract = contracts.load_contract("postmart", dataset)
@@ -128,15 +134,40 @@ def land_voso(
     return arrivals
 
 
+def registers_with_work(conn: psycopg.Connection[Any], settings: Settings, *, by_hand: bool = False) -> list[str]:
+    """Registers of which the inbox holds a form that was not taken yet, or of which a landed form waits for its next step.
+
+    ``by_hand``: what was rejected is read again (see `reopen`).
+    """
+    wanted = {form.dataset for form in registers.scan(Path(settings.registers_inbox)) if form.dataset and _is_new(conn, form, by_hand=by_hand)}
+    return [c.dataset for c in contracts.all_contracts() if c.source == "registers" and (c.dataset in wanted or _in_work(conn, "registers", c.dataset))]
+
+
+def _is_new(conn: psycopg.Connection[Any], form: registers.Form, *, by_hand: bool = False) -> bool:
+    """Whether a form has still to be taken. The same bytes are nothing new, unless the district sent them again after another version of that
+    day: the form that came last counts (EXPORTS §12)."""
+    known = ledger.same_content(conn, "registers", form.dataset or "", form.sha256)
+    if known is None or (by_hand and known.state == "rejected" and ledger.reopen(conn, known.export_id)):
+        return True
+    versions = ledger.known_versions(conn, "registers", known.dataset, known.business_day, known.unit).values()
+    is_again = known.received_at is not None and form.received_at > known.received_at
+    return is_again and any(e.sha256 != form.sha256 and e.received_at and known.received_at and e.received_at > known.received_at for e in versions)
+
+
+def unknown_forms(settings: Settings) -> list[str]:
+    """A line per file of the inbox that is no register anybody can name."""
+    return [
+        f"form {form.path.name}: neither its name (Bieu01 … Bieu05) nor its title says which register it is. Rename it or take it out of the inbox."
+        for form in registers.scan(Path(settings.registers_inbox))
+        if form.dataset is None
+    ]
+
+
 def land_registers(conn: psycopg.Connection[Any], settings: Settings, dataset: str, run_id: str | None) -> Arrivals:
     """Land the forms of ``dataset`` in the inbox that were not taken yet (by content)."""
     landing, arrivals = Landing(settings.landing), Arrivals()
     for form in registers.scan(Path(settings.registers_inbox)):
-        if form.dataset is None and dataset == "hamlets":
-            arrivals.refused.append(
-                f"form {form.path.name}: neither its name (Bieu01 … Bieu05) nor its title says which register it is. Rename it or take it out of the inbox."
-            )
-        if form.dataset != dataset or ledger.same_content(conn, "registers", dataset, form.sha256):
+        if form.dataset != dataset or not _is_new(conn, form):
             continue
         try:
             delivery = registers.land(form, landing, lambda unit, as_of: ledger.next_version(conn, "registers", dataset, as_of, unit))

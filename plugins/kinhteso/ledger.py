@@ -238,6 +238,23 @@ def reject(conn: psycopg.Connection, id: int, reason: str) -> Export:
         return get(conn, id)
 
 
+def reopen(conn: psycopg.Connection, id: int) -> bool:
+    """Put a rejected export back to landed, to be read and judged again after a contract, word or reference was corrected.
+
+    False, and nothing done, where it is not rejected or its bytes never came.
+    """
+    export = get(conn, id)
+    with locked(conn, export.source, export.dataset, export.business_day):
+        export = get(conn, id, for_update=True)
+        if export.state != "rejected" or not export.landed_at:
+            return False
+        conn.execute(
+            "update ops.export set state = 'landed', reason = %s, loaded_at = null, judged_at = null, ended_at = null where export_id = %s",
+            [f"read again; was rejected: {(export.reason or '').splitlines()[0] if export.reason else 'no reason noted'}"[:2000], id],
+        )
+        return True
+
+
 def change(conn: psycopg.Connection, export: Export, kind: str) -> None:
     """Queue an export for the next build (kind: accepted, superseded, replayed)."""
     conn.execute(
@@ -379,8 +396,10 @@ def next_version(conn: psycopg.Connection, source: str, dataset: str, business_d
 
 
 def same_content(conn: psycopg.Connection, source: str, dataset: str, sha256: str) -> Export | None:
-    """An export of that dataset with exactly these bytes that is not rejected: a register file sent twice is nothing new."""
-    found = _exports(conn, "source = %s and dataset = %s and sha256 = %s and state not in ('expected', 'rejected') limit 1", [source, dataset, sha256])
+    """The last export of that dataset with exactly these bytes: a register file sent twice is nothing new."""
+    found = _exports(
+        conn, "source = %s and dataset = %s and sha256 = %s and state <> 'expected' order by landed_at desc, version desc limit 1", [source, dataset, sha256]
+    )
     return found[0] if found else None
 
 

@@ -21,6 +21,8 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 BI_READER = "bi_reader"
 BI_STATEMENT_TIMEOUT = "60s"
 _LOCK = "kinhteso.migrate"
+#: Row of ops.migration with the digest of everything that is in place.
+_STATE = "state"
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +90,8 @@ def raw_columns(contract: Any) -> list[str]:
 
 
 def migrate(conn: psycopg.Connection, contracts: Iterable[Any] | None = None) -> list[str]:
-    """Bring the database to the state of the code; returns what was done, in words. Run it as often as you like.
+    """Bring the database to the state of the code; returns what was done, in words. Every task calls it: where nothing is to do it costs one
+    select and touches nothing, so that tasks side by side never meet in the catalogue.
 
     `contracts` defaults to every contract of expectations/. Raises MigrationError when a migration that is applied has another
     content now (write a new file instead).
@@ -97,16 +100,48 @@ def migrate(conn: psycopg.Connection, contracts: Iterable[Any] | None = None) ->
         from kinhteso import contracts as all_contracts
 
         contracts = all_contracts.all_contracts()
+    contracts = list(contracts)
+    state = _state(conn, contracts)
+    if _state_on_file(conn) == state:
+        return []
     done: list[str] = []
     with conn.transaction():
         conn.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", [_LOCK])
+        if _state_on_file(conn) == state:
+            return []
         conn.execute("set local client_min_messages = warning")
         done += _apply_files(conn)
         for contract in contracts:
             done += _raw_table(conn, contract)
-        done += _close_to_public(conn)
-    done += _bi_reader(conn)
+        _close_to_public(conn)
+        told, is_complete = _bi_reader(conn)
+        done += told
+        if is_complete:
+            conn.execute(
+                "insert into ops.migration (name, checksum) values (%s, %s)"
+                " on conflict (name) do update set checksum = excluded.checksum, applied_at = now()",
+                [_STATE, state],
+            )
     return done
+
+
+def _state(conn: psycopg.Connection, contracts: Sequence[Any]) -> str:
+    """Digest of all that `migrate` would bring about, in this database: what belongs to the database itself (grants, settings of a role) is not
+    in a dump of it, so a restored or copied one is brought up to date again."""
+    digest = hashlib.sha256(Path(__file__).read_bytes())
+    digest.update(repr(conn.execute("select oid, datname from pg_database where datname = current_database()").fetchone()).encode())
+    for path in sorted(MIGRATIONS.glob("[0-9]*.sql")):
+        digest.update(path.name.encode() + path.read_bytes())
+    for contract in contracts:
+        digest.update(f"{contract.source}.{contract.dataset}: {raw_columns(contract)}".encode())
+    return digest.hexdigest()
+
+
+def _state_on_file(conn: psycopg.Connection) -> str | None:
+    if conn.execute("select to_regclass('ops.migration')").fetchone() == (None,):
+        return None
+    row = conn.execute("select checksum from ops.migration where name = %s", [_STATE]).fetchone()
+    return row[0] if row else None
 
 
 def _apply_files(conn: psycopg.Connection) -> list[str]:
@@ -152,7 +187,7 @@ def _raw_table(conn: psycopg.Connection, contract: Any) -> list[str]:
     return [f"added {column} to raw.{contract.source}_{contract.dataset}" for column in added]
 
 
-def _close_to_public(conn: psycopg.Connection) -> list[str]:
+def _close_to_public(conn: psycopg.Connection) -> None:
     """Nobody reads anything by default; schema bi exists so that grants on it can (publishing fills it)."""
     conn.execute("create schema if not exists bi")
     for schema in ("public", "raw", "ops", "parse", "bi"):
@@ -161,16 +196,18 @@ def _close_to_public(conn: psycopg.Connection) -> list[str]:
             conn.execute(sql.SQL("revoke all on schema {} from public").format(sql.Identifier(schema)))
     database = sql.Identifier(conn.info.dbname)
     conn.execute(sql.SQL("revoke all on database {} from public").format(database))
-    return []
 
 
-def _bi_reader(conn: psycopg.Connection) -> list[str]:
-    """Role bi_reader: schema bi, read-only, with a statement timeout. It cannot log in until somebody gives it a login and a password."""
-    done = []
-    exists = conn.execute("select 1 from pg_roles where rolname = %s", [BI_READER]).fetchone()
-    if not exists:
+def _bi_reader(conn: psycopg.Connection) -> tuple[list[str], bool]:
+    """Role bi_reader: schema bi, read-only, with a statement timeout. It cannot log in until somebody gives it a login and a password.
+
+    Gives what was done, in words, and whether nothing is left to a DBA.
+    """
+    done, is_complete = [], True
+    if not conn.execute("select 1 from pg_roles where rolname = %s", [BI_READER]).fetchone():
         try:
-            conn.execute(sql.SQL("create role {} nologin").format(sql.Identifier(BI_READER)))
+            with conn.transaction():
+                conn.execute(sql.SQL("create role {} nologin").format(sql.Identifier(BI_READER)))
             done.append(f"created role {BI_READER}")
         except (psycopg.errors.DuplicateObject, psycopg.errors.UniqueViolation):
             pass  # another migration of this cluster was faster
@@ -178,20 +215,20 @@ def _bi_reader(conn: psycopg.Connection) -> list[str]:
             log.warning(
                 "Role %s does not exist and this user may not create it: ask the DBA for CREATE ROLE %s NOLOGIN, then migrate again.", BI_READER, BI_READER
             )
-            return [f"role {BI_READER} is missing: ask the DBA for CREATE ROLE {BI_READER} NOLOGIN, then migrate again"]
+            return [f"role {BI_READER} is missing: ask the DBA for CREATE ROLE {BI_READER} NOLOGIN, then migrate again"], False
     reader, database = sql.Identifier(BI_READER), sql.Identifier(conn.info.dbname)
-    with conn.transaction():
-        conn.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", [_LOCK])
-        conn.execute(sql.SQL("grant connect on database {} to {}").format(database, reader))
-        conn.execute(sql.SQL("grant usage on schema bi to {}").format(reader))
-        conn.execute(sql.SQL("grant select on all tables in schema bi to {}").format(reader))
-        conn.execute(sql.SQL("alter default privileges in schema bi grant select on tables to {}").format(reader))
+    conn.execute(sql.SQL("grant connect on database {} to {}").format(database, reader))
+    conn.execute(sql.SQL("grant usage on schema bi to {}").format(reader))
+    conn.execute(sql.SQL("grant select on all tables in schema bi to {}").format(reader))
+    conn.execute(sql.SQL("alter default privileges in schema bi grant select on tables to {}").format(reader))
     for setting, value in (("statement_timeout", BI_STATEMENT_TIMEOUT), ("default_transaction_read_only", "on")):
         try:
-            conn.execute(sql.SQL("alter role {} in database {} set {} = {}").format(reader, database, sql.Identifier(setting), sql.Literal(value)))
+            with conn.transaction():
+                conn.execute(sql.SQL("alter role {} in database {} set {} = {}").format(reader, database, sql.Identifier(setting), sql.Literal(value)))
         except psycopg.errors.InsufficientPrivilege:
+            is_complete = False
             log.warning("This user may not set %s for %s: ask the DBA for ALTER ROLE %s SET %s = '%s'.", setting, BI_READER, BI_READER, setting, value)
-    return done
+    return done, is_complete
 
 
 def select_list(columns: Sequence[str]) -> sql.Composed:

@@ -2,7 +2,7 @@
 with ranked as (
     select
         a.*,
-        dense_rank() over (partition by a.commune_code, a.as_of order by a.received_at desc, a.export_id desc) as recency
+        dense_rank() over (partition by a.commune_code, a.as_of order by a.received_at desc, a.version desc, a.export_id desc) as recency
     from {{ accepted('registers', 'households') }} as a
 )
 
