@@ -48,7 +48,7 @@ def voso_daily():
         with dagkit.warehouse() as conn:
             if dagkit.is_by_hand(context):
                 intake.reopen(conn, "voso", dataset, day)
-            arrivals = intake.land_voso(conn, dagkit.voso_client, dagkit.settings(), dataset, day, context["run_id"])
+            arrivals = intake.land_voso(conn, lambda: dagkit.voso_client(conn), dagkit.settings(), dataset, day, context["run_id"])
             is_over = dagkit.is_replay(context) or datetime.now(intake.LOCAL) >= intake.deadline(day)
             return dagkit.landed_or_wait(conn, arrivals, "voso", dataset, day, is_over=is_over)
 

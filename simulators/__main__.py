@@ -28,6 +28,8 @@ AHEAD_DAYS = 4
 
 
 def _serve(a: argparse.Namespace) -> int:
+    if not a.password:
+        raise ValueError("the simulators want a password: set SIMULATORS_PASSWORD")
     state = Path(a.state).resolve()
     state.mkdir(parents=True, exist_ok=True)
     (state / "endpoints.json").unlink(missing_ok=True)
@@ -35,7 +37,7 @@ def _serve(a: argparse.Namespace) -> int:
     clock = Clock(state, a.first_day)
     world = campaign.make(a.world, a.seed, a.first_day)
     outbox = Outbox(Postmart(world, struck), state / "sftp", state / "rendered")
-    api = Api(VoSo(world), clock, a.user, a.password, a.rate_limit, struck)
+    api = Api(VoSo(world), clock, a.user, a.password, a.rate_limit, struck, state / "refused-logins")
     if a.inbox:
         registers.write(world, Path(a.inbox), clock.now().date())
     asyncio.run(_run(a, state, clock, outbox, api))

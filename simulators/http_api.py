@@ -10,6 +10,7 @@ import time as clock_time
 from collections.abc import Sequence
 from datetime import datetime, time, timedelta
 from email.utils import format_datetime
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -34,9 +35,11 @@ PATHS = {
 
 
 class Api:
-    """One server's state: tokens, limits, jobs."""
+    """One server's state: tokens, limits, jobs. ``refused_logins``: a file that gets a line for each login that was refused."""
 
-    def __init__(self, voso: VoSo, clock: Clock, username: str, password: str, rate_limit: int = 0, faults: Sequence[Fault] = ()) -> None:
+    def __init__(self, voso: VoSo, clock: Clock, username: str, password: str, rate_limit: int = 0, faults: Sequence[Fault] = (),
+                 refused_logins: Path | None = None) -> None:  # fmt: skip
+        self.refused_logins = refused_logins
         self.voso, self.clock, self.username, self.password, self.rate_limit = voso, clock, username, password, rate_limit
         self.faults = list(faults)
         self.tokens: dict[str, tuple[str, datetime]] = {}
@@ -113,6 +116,9 @@ class Api:
         if closed := self._maintenance(request):
             return closed
         if not await self._known(request):
+            if self.refused_logins:
+                with self.refused_logins.open("a") as f:
+                    f.write(f"{self.clock.now()}\n")
             return self.refuse(request, "Invalid owner account or password!")
         return self._token(request, "short", SHORT, 0)
 

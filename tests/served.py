@@ -30,6 +30,11 @@ class Served:
         """Move the sources' clock."""
         subprocess.run([sys.executable, "-m", "simulators", "clock", "--state", str(self.state), moment], check=True, cwd=ROOT)
 
+    def refused_logins(self) -> int:
+        """How many logins the export API has refused."""
+        path = self.state / "refused-logins"
+        return len(path.read_text().splitlines()) if path.exists() else 0
+
     async def listing(self, folder: str) -> list[str]:
         """Names in a folder of the outbox; empty where there is none."""
         async with asyncssh.connect(self.sftp["host"], self.sftp["port"], username="langson", password="demo-password", known_hosts=None) as c:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -135,51 +135,88 @@ def settings() -> Settings:
     return Settings.from_environment()
 
 
+def _attempt(*credentials: str | None) -> str:
+    """The run, its try and a digest of the credentials: a person who clears the task or corrects the connection may try again."""
+    import hashlib
+
+    from airflow.sdk import get_current_context
+
+    context = get_current_context()
+    told = hashlib.sha256(repr((settings().phone_key, *credentials)).encode()).hexdigest()[:16]
+    return f"{context['dag_run'].dag_id} {context['run_id']} {context['ti'].try_number} {told}"
+
+
 @contextmanager
 def postmart_outbox(conn: psycopg.Connection[Any]) -> Iterator[Any]:
     """An SFTP client on the connection ``postmart``. The host key is the one the connection carries, else the one seen first: a key that
-    changes is refused, never accepted by itself (EXPORTS F54)."""
-    import base64
-
+    changes is refused, never accepted by itself (EXPORTS F54); a refused login is not tried again (F34)."""
+    import paramiko
     from airflow.providers.sftp.hooks.sftp import SFTPHook
+    from airflow.sdk.exceptions import AirflowFailException
 
-    from kinhteso.readers import DeliveryRefused
+    from kinhteso import ledger
 
     hook = SFTPHook(ssh_conn_id="postmart")
     if hook.host_key is None:
         hook.no_host_key_check = True  # the pin below decides
-    with hook.get_managed_conn() as client:
-        channel = client.get_channel()
-        key = channel.get_transport().get_remote_server_key() if channel is not None else None
-        if key is not None:
-            seen = f"{key.get_name()} {base64.b64encode(key.asbytes()).decode()}"
-            pinned = conn.execute(
-                "insert into ops.source_pin (source, kind, value) values ('postmart', 'host_key', %s)"
-                " on conflict (source, kind) do update set source = excluded.source returning value",
-                (seen,),
-            ).fetchone()
-            if pinned and pinned[0] != seen and hook.host_key is None:
-                raise DeliveryRefused(
-                    "F54",
-                    "Postmart's SFTP host key is not the one seen first. Nothing was read. Ask the supplier whether the server changed; if so, put "
-                    "the new key into the connection (extra host_key) or delete the row of ops.source_pin. Runbook: docs/runbooks/login-refused.md",
-                )
+    with ExitStack() as stack:
+        attempt = _attempt(hook.username, hook.password, hook.key_file)
+        with ledger.one_login(conn, "postmart", attempt, lambda error: isinstance(error, AirflowFailException)) as refused:
+            if refused:
+                raise AirflowFailException(refused)
+            try:
+                client = stack.enter_context(hook.get_managed_conn())
+            except (paramiko.AuthenticationException, paramiko.BadHostKeyException) as error:
+                raise AirflowFailException(
+                    f"Postmart's SFTP server {hook.remote_host} refused: {error}. It is not tried again, to avoid a lock-out. Correct AIRFLOW_CONN_POSTMART "
+                    "(login, password or key, host_key), then clear the task. Runbook: docs/runbooks/login-refused.md"
+                ) from None
+        _check_pin(conn, client, is_pinned_by_connection=hook.host_key is not None)
         yield client
 
 
-def voso_client() -> Any:
-    """A client of the Vỏ Sò export API on the connection ``voso``."""
+def _check_pin(conn: psycopg.Connection[Any], client: Any, *, is_pinned_by_connection: bool) -> None:
+    import base64
+
+    from airflow.sdk.exceptions import AirflowFailException
+
+    channel = client.get_channel()
+    key = channel.get_transport().get_remote_server_key() if channel is not None else None
+    if key is None or is_pinned_by_connection:
+        return
+    seen = f"{key.get_name()} {base64.b64encode(key.asbytes()).decode()}"
+    pinned = conn.execute(
+        "insert into ops.source_pin (source, kind, value) values ('postmart', 'host_key', %s)"
+        " on conflict (source, kind) do update set source = excluded.source returning value",
+        (seen,),
+    ).fetchone()
+    if pinned and pinned[0] != seen:
+        raise AirflowFailException(
+            "F54: Postmart's SFTP host key is not the one seen first. Nothing was read. Ask the supplier whether the server changed; if so, put "
+            "the new key into the connection (extra host_key), then clear the task. Runbook: docs/runbooks/login-refused.md"
+        )
+
+
+def voso_client(conn: psycopg.Connection[Any]) -> Any:
+    """A client of the Vỏ Sò export API on the connection ``voso``; a login that it refuses is not tried again by another task of the run."""
     from airflow.sdk import Connection
 
+    from kinhteso import ledger
     from kinhteso.platforms.voso import VosoClient, base_url_of
+    from kinhteso.readers import DeliveryRefused
+
+    def one_login() -> AbstractContextManager[str | None]:
+        attempt = _attempt(c.login, c.password)
+        return ledger.one_login(conn, "voso", attempt, lambda error: isinstance(error, DeliveryRefused) and error.rule_id == "F34")
 
     c = Connection.get("voso")
-    return VosoClient(base_url_of(c.conn_type, c.host, c.port, c.schema, c.extra_dejson), c.login, c.password)
+    return VosoClient(base_url_of(c.conn_type, c.host, c.port, c.schema, c.extra_dejson), c.login, c.password, one_login=one_login)
 
 
 def landed_or_wait(conn: psycopg.Connection[Any], arrivals: Any, source: str, dataset: str, day: date, *, is_over: bool) -> Any:
     """What a landing sensor answers: done, ask again later, or (deadline passed, something refused) a failure that says so."""
     from airflow.sdk import PokeReturnValue
+    from airflow.sdk.exceptions import AirflowFailException
 
     from kinhteso import intake
 
@@ -188,7 +225,7 @@ def landed_or_wait(conn: psycopg.Connection[Any], arrivals: Any, source: str, da
     if arrivals.is_due and is_over and day not in arrivals.told:
         intake.mark_missing(conn, source, dataset, day)
     if arrivals.refused:
-        raise intake.StepFailed("\n\n".join(arrivals.refused))
+        raise (AirflowFailException if arrivals.is_final else intake.StepFailed)("\n\n".join(arrivals.refused))
     return PokeReturnValue(is_done=True, xcom_value=len(arrivals.landed))
 
 
@@ -215,16 +252,20 @@ def load_step(source: str) -> Any:
 
 
 def judge_step(source: str) -> Any:
-    """A mapped task in which Great Expectations judges all of ``dataset`` that is loaded; fails when a delivery is rejected."""
+    """A mapped task in which Great Expectations judges all of ``dataset`` that is loaded; fails, for good, when a delivery is rejected."""
     from airflow.sdk import TriggerRule, get_current_context, task
+    from airflow.sdk.exceptions import AirflowFailException
 
-    @task(task_id="judge", trigger_rule=TriggerRule.ALL_DONE, map_index_template="{{ dataset }}", retries=0)
+    @task(task_id="judge", trigger_rule=TriggerRule.ALL_DONE, map_index_template="{{ dataset }}")
     def judge(dataset: str) -> int:
         from kinhteso import intake
 
         get_current_context()["dataset"] = dataset  # type: ignore[typeddict-unknown-key]
         with warehouse() as conn:
-            return len(intake.judge(conn, settings(), source, dataset))
+            try:
+                return len(intake.judge(conn, settings(), source, dataset))
+            except intake.StepFailed as rejected:
+                raise AirflowFailException(str(rejected)) from rejected
 
     return judge
 

@@ -37,12 +37,13 @@ class StepFailed(Exception):
 @dataclass
 class Arrivals:
     """What one look at a source brought. ``is_due``: the asked day itself has not come; ``told``: days whose absence has its reason in the
-    ledger already."""
+    ledger already; ``is_final``: the source refused the login, so nobody may ask again by himself (F34)."""
 
     landed: list[int] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     is_due: bool = False
     told: set[date] = field(default_factory=set)
+    is_final: bool = False
 
 
 def deadline(day: date) -> datetime:
@@ -127,6 +128,7 @@ def land_voso(
         except DeliveryRefused as error:
             _refuse(conn, arrivals, contract, wanted, error)
             if error.rule_id == "F34":
+                arrivals.is_final = True
                 break
     if source is not None:
         source.close()

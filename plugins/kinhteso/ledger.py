@@ -6,7 +6,7 @@ and come to the same state (F55). The functions open that transaction themselves
 
 import datetime as dt
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import Any
@@ -360,6 +360,35 @@ def conservation(conn: psycopg.Connection, id: int) -> None:
             f"{export.label}: rows are not conserved: {'; '.join(problems)}. Nothing of it counts. "
             "Load the export again from the landing; if it stays, tell the data platform team. Runbook: docs/runbooks/export-rejected.md"
         )
+
+
+# ---- refused logins ------------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def one_login(conn: psycopg.Connection, source: str, attempt: str, is_refusal: Callable[[Exception], bool]) -> Iterator[str | None]:
+    """Let one task of a run log in at a time, and none after `source` refused one of them (F34: no second try, the account may be locked).
+
+    `attempt` names the run, its try and the credentials (a digest). Yields None, or the refusal in words when this attempt was refused before;
+    then nothing is to be asked. An error of the body for which `is_refusal` holds is noted.
+    """
+    key = f"{source}|login"
+    conn.execute("select pg_advisory_lock(hashtextextended(%s, 2))", [key])
+    try:
+        noted = conn.execute("select value from ops.source_pin where source = %s and kind = 'login_refused'", [source]).fetchone()
+        known, _, words = noted[0].partition("\n") if noted else ("", "", "")
+        try:
+            yield words if known == attempt else None
+        except Exception as error:
+            if is_refusal(error):
+                conn.execute(
+                    """insert into ops.source_pin (source, kind, value) values (%s, 'login_refused', %s)
+                       on conflict (source, kind) do update set value = excluded.value, pinned_at = now()""",
+                    [source, f"{attempt}\n{error}"],
+                )
+            raise
+    finally:
+        conn.execute("select pg_advisory_unlock(hashtextextended(%s, 2))", [key])
 
 
 # ---- looking things up ---------------------------------------------------------------------------------------------------------

@@ -118,8 +118,7 @@ def migrate(conn: psycopg.Connection, contracts: Iterable[Any] | None = None) ->
         done += told
         if is_complete:
             conn.execute(
-                "insert into ops.migration (name, checksum) values (%s, %s)"
-                " on conflict (name) do update set checksum = excluded.checksum, applied_at = now()",
+                "insert into ops.migration (name, checksum) values (%s, %s) on conflict (name) do update set checksum = excluded.checksum, applied_at = now()",
                 [_STATE, state],
             )
     return done

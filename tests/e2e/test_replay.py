@@ -70,7 +70,6 @@ def operator(tmp_path, home):
             "KINHTESO_PHONE_KEY": "demo-pepper",
             "KINHTESO_FIRST_DAY": str(FIRST),
             "KINHTESO_REGISTERS_INBOX": str(inbox),
-            "KINHTESO_TASK_RETRIES": "0",
         }
         yield env, served
         command(env, "down")
@@ -87,6 +86,7 @@ def test_replay_a_late_platform_and_what_a_reader_sees(operator, home, monkeypat
     assert done.returncode == 0, done.stdout + done.stderr
     assert "voso_daily: failed" in done.stdout and "postmart_daily: done" in done.stdout and "Invalid owner account" in done.stdout
     assert "wrong-password" not in done.stdout + done.stderr
+    assert served.refused_logins() == 1, "a refused login is tried once, not by every dataset and not again"
     assert not (home / "demo").exists(), "no simulator beside the operator's sources"
 
     for name in [n for n in os.environ if n.startswith(("AIRFLOW", "KINHTESO"))]:
@@ -101,7 +101,8 @@ def test_replay_a_late_platform_and_what_a_reader_sees(operator, home, monkeypat
             assert conn.execute("select distinct completeness from bi.kpi_commune_daily where date = '2021-09-12'").fetchall() == [("STALE_VOSO",)]
         # Nobody replays: a platform's run brings the missing day, and its asset makes the release.
         before = _releases(dsn_of())
-        cli.wait_for(airflow, {"voso_daily": airflow.trigger("voso_daily", {"business_day": "2021-09-12"})}, "12")
+        states = cli.wait_for(airflow, {"voso_daily": airflow.trigger("voso_daily", {"business_day": "2021-09-12"})}, "12")
+        assert states == {"voso_daily": "success"}, _why(dsn_of(), home)
         deadline = time.monotonic() + 120
         while _releases(dsn_of()) == before:
             assert time.monotonic() < deadline, "the asset did not bring a release"
@@ -133,6 +134,14 @@ def test_replay_a_late_platform_and_what_a_reader_sees(operator, home, monkeypat
 def _releases(dsn: str) -> int:
     with psycopg.connect(dsn) as conn:
         return conn.execute("select count(*) from ops.release").fetchone()[0]
+
+
+def _why(dsn: str, home: Path) -> str:
+    """What the ledger and the logs of failed tasks say."""
+    with psycopg.connect(dsn) as conn:
+        told = conn.execute("select source, dataset, version, state, reason from ops.export where source = 'voso' and state <> 'accepted'").fetchall()
+    logs = [p for p in (home / "warehouse" / "airflow" / "logs").rglob("*.log") if '"level":"error"' in p.read_text(errors="replace")]
+    return f"{told}\n" + "\n".join(f"{p}:\n{p.read_text(errors='replace')[-3000:]}" for p in logs)
 
 
 def test_a_day_in_reverse_order_is_refused_with_words(tmp_path):

@@ -47,7 +47,7 @@ select
     first_cancelled_at,
     first_returned_at,
     buyer_province as receiver_province,
-    case when coalesce(btrim(buyer_province), '') = '' then null
+    case when parse.blank(buyer_province) then null
          else parse.plain(buyer_province) not in ('langson', 'tinhlangson') end as is_out_of_province,
     goods_gross_vnd,
     seller_discount_vnd,

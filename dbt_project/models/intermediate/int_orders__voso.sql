@@ -85,8 +85,8 @@ select
     coalesce(n.cancelled_at, r.first_cancelled_at) as first_cancelled_at,
     coalesce(n.returned_at, r.first_returned_at) as first_returned_at,
     n.receiver_province,
-    case when n.receiver_province is null then null
-         else n.receiver_province <> (select province_id from {{ ref('vtp_province') }} where name = 'Lạng Sơn') end as is_out_of_province,
+    case when coalesce(parse.integer(n.receiver_province), 0) <= 0 then null
+         else btrim(n.receiver_province) <> (select province_id from {{ ref('vtp_province') }} where name = 'Lạng Sơn') end as is_out_of_province,
     n.goods_gross_vnd,
     n.seller_discount_vnd,
     n.platform_discount_vnd,

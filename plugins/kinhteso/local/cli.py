@@ -112,7 +112,7 @@ def start_postgres(stack: Stack) -> dict[str, str]:
     if not settings["KINHTESO_PHONE_KEY"]:
         raise SystemExit("Set KINHTESO_PHONE_KEY in the environment or .env: the secret with which the sources make their phone keys (see .env.example).")
     if stack.simulated:
-        settings |= {"KINHTESO_PHONE_KEY": DEMO_KEY, "KINHTESO_FIRST_DAY": str(DEMO_FIRST_DAY), "KINHTESO_TASK_RETRIES": "0"}
+        settings |= {"KINHTESO_PHONE_KEY": DEMO_KEY, "KINHTESO_FIRST_DAY": str(DEMO_FIRST_DAY)}
     for name in ("AIRFLOW_CONN_POSTMART", "AIRFLOW_CONN_VOSO", "KINHTESO_EXPECTATIONS", "KINHTESO_DBT_PROJECT", "KINHTESO_TASK_RETRIES"):
         if env.get(name):
             settings[name] = env[name]
@@ -276,8 +276,8 @@ def refused(dsn: str, day: date, since: Any) -> list[str]:
         if conn.execute("select to_regclass('ops.export')").fetchone() == (None,):
             return ["nothing at all: the warehouse could not be reached by the DAGs; see the task logs"]
         lines = conn.execute(
-            """select source || '/' || dataset || coalesce(' ' || nullif(unit, ''), '') || ' ' || business_day || ' v' || version || ': ' || state || '. '
-                      || coalesce(reason, '')
+            """select source || '/' || dataset || coalesce(' ' || nullif(unit, ''), '') || ' ' || business_day || ' v' || version || ': '
+                      || case state when 'expected' then 'nothing was taken' else state end || '. ' || coalesce(reason, '')
                from ops.export
                where (state = 'rejected' and greatest(ended_at, landed_at) >= %(since)s)
                   or (state = 'expected' and business_day = %(day)s and source in ('postmart', 'voso'))

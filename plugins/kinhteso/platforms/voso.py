@@ -112,7 +112,10 @@ class Answer:
 
 
 class VosoClient:
-    """Talks to the export API. Messages and logs never hold the password or a token."""
+    """Talks to the export API. Messages and logs never hold the password or a token.
+
+    ``one_login`` is entered for each log-in; what it yields is the refusal that another task of the run got, and then nothing is asked.
+    """
 
     def __init__(
         self,
@@ -120,6 +123,7 @@ class VosoClient:
         username: str | None,
         password: str | None,
         *,
+        one_login: Callable[[], contextlib.AbstractContextManager[str | None]] = contextlib.nullcontext,
         sleep: Callable[[float], None] = time.sleep,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
@@ -128,6 +132,7 @@ class VosoClient:
         self._username, self._password = username or "", password or ""
         self._token: str | None = None
         self._may_log_in_again = True
+        self._one_login = one_login
         self._sleep = sleep
         self.requests: list[dict[str, Any]] = []
         self.clock_skew = timedelta()
@@ -284,6 +289,12 @@ class VosoClient:
     # ---- login ----
 
     def _log_in(self) -> None:
+        with self._one_login() as refused:
+            if refused:
+                raise DeliveryRefused("F34", refused)
+            self._ask_for_tokens()
+
+    def _ask_for_tokens(self) -> None:
         self._token = None
         candidates = (self._base,) if self._base else self._bases
         for n, base in enumerate(candidates):
