@@ -245,5 +245,6 @@ def refusals(conn: psycopg.Connection[Any], source: str, day: date, datasets: It
         if newest is None:
             lines.append(f"{source}/{dataset} {day}: nothing is known of it")
         else:
-            lines.append(f"{newest.label}: {newest.state}. {newest.reason or ''}".strip())
+            stuck = "" if newest.state in ("rejected", "superseded") else ", and no further: an earlier task failed; read its log, then clear it"
+            lines.append(f"{newest.label}: {newest.state}{stuck}. {newest.reason or ''}".strip())
     return lines

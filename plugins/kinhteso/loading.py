@@ -9,6 +9,7 @@ import csv
 import io
 import itertools
 import logging
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,9 @@ from kinhteso.warehouse import raw_columns, raw_table, select_list
 BATCH_ROWS = 5_000
 ANALYZE_FROM_ROWS = 2_000
 RUNBOOK = "docs/runbooks/export-rejected.md"
+#: What stands in raw for a delivered key that is none: it may be the phone itself, which must not reach a table (the row goes to quarantine).
+NOT_A_KEY = "not a key"
+_HEX64 = re.compile("[0-9a-fA-F]{64}")
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +92,7 @@ def _is_refusal(error: Exception) -> bool:
 
 def _message(export: ledger.Export, contract: Any, what: str) -> str:
     return (
-        f"{contract.code} {contract.title}, {export.label}: {what}. Nothing of it was loaded; the last good state carries on. "
+        f"{contract.code} {contract.title}, {export.label}: {what.rstrip('.')}. Nothing of it was loaded; the last good state carries on. "
         f"File: {export.origin}. Owner: {contract.owner}. Next: have the source send a corrected version, or correct the contract "
         f"expectations/{export.source}/{export.dataset}.yml and run the task again. Runbook: {RUNBOOK}"
     )
@@ -170,8 +174,10 @@ def _copy(conn: psycopg.Connection, export_id: int, contract: Any, stream: Itera
     with conn.cursor() as cursor, cursor.copy(statement) as copy:
         for source_rows, values in _batches(stream):
             buffer = io.StringIO()
-            # In this CSV an unquoted empty field is NULL; blank text is NULL in raw anyway.
-            csv.writer(buffer, lineterminator="\n").writerows(zip(itertools.repeat(export_id), source_rows, *_raw_values(contract, values, keys), strict=False))
+            # In this CSV an unquoted empty field is NULL; blank text is NULL in raw anyway. The writer quotes what its line end is made of.
+            csv.writer(buffer, lineterminator="\r\n").writerows(
+                zip(itertools.repeat(export_id), source_rows, *_raw_values(contract, values, keys), strict=False)
+            )
             text = buffer.getvalue()
             if "\0" in text:
                 text = text.replace("\0", "")  # PostgreSQL has no text with NUL
@@ -193,6 +199,8 @@ def _raw_values(contract: Any, columns: Sequence[Sequence[str | None]], keys: Ke
             continue
         if column.personal:
             kept += keys.columns(column.personal, values)
+        elif column.type == "hex64":
+            kept.append([value if value is None or _HEX64.fullmatch(value) else NOT_A_KEY for value in values])
         else:
             kept.append(values)
     return kept + list(columns[len(contract.columns) :])

@@ -19,6 +19,8 @@ _PLAIN_MOBILE = re.compile(r"0[35789][0-9]{8}")
 _PHONE_FILLERS = str.maketrans("", "", " \t\u00a0\u200b\ufeff.-–—()/")
 _NUMBER_CELL = re.compile(r"(\d+)\.0+")
 _SCIENTIFIC = re.compile(r"\d(?:\.(\d+))?[eE]\+?(\d{1,2})")
+#: "9.0000012E+8" has dropped a zero at its end; one that lacks more digits was rounded and is no number any more.
+_ZEROS_DROPPED = 2
 _MOBILE = re.compile(r"0[35789]\d{8}")
 _LANDLINE = re.compile(r"02\d{9}")
 _OLD_MOBILE = re.compile(r"01\d{9}")
@@ -50,7 +52,7 @@ def phone_e164(text: str | None) -> str | None:
     text = text.strip()
     if number_cell := _NUMBER_CELL.fullmatch(text):
         text = number_cell[1]
-    elif (scientific := _SCIENTIFIC.fullmatch(text)) and len(scientific[1] or "") <= int(scientific[2]):
+    elif (scientific := _SCIENTIFIC.fullmatch(text)) and 0 <= int(scientific[2]) - len(scientific[1] or "") <= _ZEROS_DROPPED:
         text = str(int(float(text)))
     international = text.startswith("+")
     digits = text.removeprefix("+").translate(_PHONE_FILLERS)

@@ -25,6 +25,8 @@ BROKEN = {
     "midnight_in_utc_is_seven_in_the_morning": ("intermediate/int_orders.sql", "parse.business_day(o.created_at) as created_day", "cast(o.created_at at time zone 'UTC' as date) as created_day"),
     "a_phone_shared_by_two_households_fits_none": ("intermediate/int_household_key.sql", "where household_code = other_household_code", "where true"),
     "a_household_on_both_platforms_counts_once": ("intermediate/int_stock__intervals.sql", "group by measure, platform, commune_code, household_code, island", "group by measure, platform, commune_code, household_code, island, valid_from, valid_to"),
+    "a_team_needs_a_head_and_two_trained_besides": ("intermediate/int_teams__in_force.sql", "filter (where team_role <> 'HEAD' and is_trained)", "filter (where is_trained)"),
+    "a_target_is_met_on_track_behind_or_overdue": ("kpi/target_progress_daily.sql", "case when t.target_value is not null and t.value is not null then greatest(t.target_value - t.value, 0) end", "greatest(t.target_value - t.value, 0)"),
 }  # fmt: skip
 
 

@@ -21,6 +21,7 @@ from urllib.parse import quote
 import psycopg
 from dotenv import dotenv_values
 from rich.console import Console
+from rich.markup import escape
 
 from kinhteso.local import headline, processes
 from kinhteso.local.airflow import ROOT, AirflowFailed, LocalAirflow
@@ -249,8 +250,11 @@ def take_day(stack: Stack, airflow: LocalAirflow, dsn: str, day: date) -> bool:
     names = ("registers_intake", "postmart_daily", "voso_daily")
     wait_for(airflow, {name: airflow.trigger(name, conf) for name in names}, label)
     states = wait_for(airflow, {"warehouse_daily": airflow.trigger("warehouse_daily", conf)}, label)
-    for line in refused(dsn, day, since):
-        say(f"{label}  [yellow]refused[/yellow] {line}")
+    lines, rows = refused(dsn, day, since)
+    for line in lines:
+        say(f"{label}  [yellow]refused[/yellow] {escape(line)}")
+    for line in rows:
+        say(f"{label}  [yellow]in quarantine[/yellow] {escape(line)}")
     if states["warehouse_daily"] != "success":
         with psycopg.connect(dsn) as conn:
             row = conn.execute("select message from ops.build where state = 'failed' order by build_id desc limit 1").fetchone()
@@ -270,28 +274,31 @@ def _now(dsn: str) -> Any:
         return conn.execute("select now()").fetchone()[0]  # type: ignore[index]
 
 
-def refused(dsn: str, day: date, since: Any) -> list[str]:
-    """What was rejected since ``since``, what of ``day`` has not come, and how many rows were quarantined."""
+def refused(dsn: str, day: date, since: Any) -> tuple[list[str], list[str]]:
+    """What does not count: rejected since ``since``, and of ``day`` what has not come or is stuck on its way; and which rows were set aside."""
     with psycopg.connect(dsn) as conn:
         if conn.execute("select to_regclass('ops.export')").fetchone() == (None,):
-            return ["nothing at all: the warehouse could not be reached by the DAGs; see the task logs"]
+            return ["everything: the warehouse could not be reached by the DAGs; see the task logs"], []
         lines = conn.execute(
             """select source || '/' || dataset || coalesce(' ' || nullif(unit, ''), '') || ' ' || business_day || ' v' || version || ': '
-                      || case state when 'expected' then 'nothing was taken' else state end || '. ' || coalesce(reason, '')
+                      || case state when 'expected' then 'nothing was taken. ' when 'rejected' then 'rejected. '
+                              else 'is ' || state || ' and no further: its task failed, see its log; replay the day. ' end
+                      || coalesce(reason, '')
                from ops.export
                where (state = 'rejected' and greatest(ended_at, landed_at) >= %(since)s)
-                  or (state = 'expected' and business_day = %(day)s and source in ('postmart', 'voso'))
+                  or (state in ('expected', 'landed', 'loaded', 'judged') and business_day = %(day)s and source in ('postmart', 'voso'))
+                  or (state in ('landed', 'loaded', 'judged') and source = 'registers')
                order by source, dataset, business_day limit 40""",
             {"since": since, "day": day},
         ).fetchall()
         rows = conn.execute(
-            """select e.source || '/' || e.dataset || ' ' || e.business_day || ' v' || e.version || ': ' || count(*) || ' rows quarantined ('
-                      || string_agg(distinct q.rule_id, ', ') || ')'
+            """select e.source || '/' || e.dataset || ' ' || e.business_day || ' v' || e.version || ': ' || count(distinct q.source_row) || ' of '
+                      || e.rows_delivered || ' rows (' || string_agg(distinct q.rule_id || ' ' || q.rule_name, ', ') || ')'
                from ops.quarantine_row as q join ops.export as e using (export_id) where e.judged_at >= %(since)s
-               group by e.source, e.dataset, e.business_day, e.version order by 1""",
+               group by e.source, e.dataset, e.business_day, e.version, e.rows_delivered order by 1""",
             {"since": since},
         ).fetchall()
-    return [r[0] for r in lines + rows]
+    return [r[0] for r in lines], [r[0] for r in rows]
 
 
 def warehouse_dsn(stack: Stack, settings: dict[str, str] | None = None) -> str:

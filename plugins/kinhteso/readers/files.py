@@ -111,9 +111,9 @@ def _decoded(stream: RowStream, subject: Subject, f: BinaryIO, origin: str) -> I
         stream.warnings.append(f"F19: {origin} has no BOM; read as UTF-8")
     lines = io.TextIOWrapper(_Joined(head[skip:], f), encoding=encoding, newline="")  # type: ignore[type-var]
     try:
-        for line in lines:
-            if text.MOJIBAKE.search(line):
-                raise subject.refused("F18", f"{origin} was read with a wrong encoding and saved again, e.g. {line.strip()[:60]!r}.")
+        for number, line in enumerate(lines, 1):
+            if found := text.MOJIBAKE.search(line):  # the line itself may hold a name or a phone, so it is not told
+                raise subject.refused("F18", f"{origin} was read with a wrong encoding and saved again: {found[0]!r} in line {number}.")
             yield line
     except UnicodeError as error:
         raise subject.refused("F18", f"{origin} is not UTF-8 ({error.reason if hasattr(error, 'reason') else error}).") from error

@@ -65,7 +65,7 @@ def number(text: str | None) -> int | float | None:
         return int(re.sub(r"[.,]", "", s))
     if re.fullmatch(r"-?\d+", s):
         return int(s)
-    if re.fullmatch(r"-?\d+[.,]0+", s):
+    if re.fullmatch(r"-?\d+[.,]0{1,2}", s):
         return int(re.split(r"[.,]", s)[0])
     if re.fullmatch(r"-?\d+,\d+", s):
         return float(s.replace(",", "."))
