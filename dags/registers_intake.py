@@ -48,10 +48,7 @@ def registers_intake():
         context = get_current_context()
         context["dataset"] = dataset
         with dagkit.warehouse() as conn:
-            arrivals = intake.land_registers(conn, dagkit.settings(), dataset, context["run_id"])
-        if arrivals.refused:
-            raise intake.StepFailed("\n\n".join(arrivals.refused))
-        return len(arrivals.landed)
+            return dagkit.landed(intake.land_registers(conn, dagkit.settings(), dataset, context["run_id"]))
 
     @task_group
     def take(dataset: str):

@@ -150,7 +150,7 @@ def _attempt(*credentials: str | None) -> str:
 def postmart_outbox(conn: psycopg.Connection[Any]) -> Iterator[Any]:
     """An SFTP client on the connection ``postmart``. The host key is the one the connection carries, else the one seen first: a key that
     changes is refused, never accepted by itself (EXPORTS F54); a refused login is not tried again (F34)."""
-    import paramiko
+    import paramiko  # type: ignore[import-untyped]
     from airflow.providers.sftp.hooks.sftp import SFTPHook
     from airflow.sdk.exceptions import AirflowFailException
 
@@ -211,6 +211,15 @@ def voso_client(conn: psycopg.Connection[Any]) -> Any:
 
     c = Connection.get("voso")
     return VosoClient(base_url_of(c.conn_type, c.host, c.port, c.schema, c.extra_dejson), c.login, c.password, one_login=one_login)
+
+
+def landed(arrivals: Any) -> int:
+    """How many deliveries have landed; a refusal fails the task for good, after all that could be taken was taken."""
+    from airflow.sdk.exceptions import AirflowFailException
+
+    if arrivals.refused:
+        raise AirflowFailException("\n\n".join(arrivals.refused))
+    return len(arrivals.landed)
 
 
 def landed_or_wait(conn: psycopg.Connection[Any], arrivals: Any, source: str, dataset: str, day: date, *, is_over: bool) -> Any:
@@ -288,18 +297,23 @@ def announce_step(source: str, asset: Any) -> Any:
 
 
 def verdict_step(source: str, datasets: list[str]) -> Any:
-    """The last task: green only when every dataset of the day counts (registers: when every file of the inbox is a known form), so that a run is
-    never green and wrong (RELIABILITY I6)."""
+    """The last task: green only when no task of the run is red and every dataset of the day counts (registers: when every file of the inbox is a
+    known form), so that a run is never green and wrong (RELIABILITY I6)."""
     from airflow.sdk import TriggerRule, get_current_context, task
+    from airflow.sdk.exceptions import AirflowFailException
 
-    @task(task_id="verdict", trigger_rule=TriggerRule.NONE_FAILED, retries=0)
+    @task(task_id="verdict", trigger_rule=TriggerRule.ALL_DONE)
     def verdict() -> None:
         from kinhteso import intake
 
+        context = get_current_context()
+        run = context["dag_run"]
+        states = context["ti"].get_task_states(dag_id=run.dag_id, run_ids=[run.run_id]).get(run.run_id, {})
+        lines = [f"the task {name} is red: its log says why" for name, state in sorted(states.items()) if state in ("failed", "upstream_failed")]
         with warehouse() as conn:
-            day = business_day(get_current_context())
-            lines = intake.unknown_forms(settings()) if source == "registers" else intake.refusals(conn, source, day, datasets)
+            day = business_day(context)
+            lines += intake.unknown_forms(settings()) if source == "registers" else intake.refusals(conn, source, day, datasets)
         if lines:
-            raise intake.StepFailed("What does not count:\n  " + "\n  ".join(lines))
+            raise AirflowFailException("What does not count:\n  " + "\n  ".join(lines))
 
     return verdict

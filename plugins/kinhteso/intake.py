@@ -171,12 +171,14 @@ def land_registers(conn: psycopg.Connection[Any], settings: Settings, dataset: s
     for form in registers.scan(Path(settings.registers_inbox)):
         if form.dataset != dataset or not _is_new(conn, form):
             continue
-        try:
-            delivery = registers.land(form, landing, lambda unit, as_of: ledger.next_version(conn, "registers", dataset, as_of, unit))
-            arrivals.landed.append(ledger.landed(conn, delivery, run_id))
-        except DeliveryRefused as error:
-            arrivals.refused.append(str(error))
-            log.error("%s", error)
+        delivery, refusal = registers.land(form, landing, lambda unit, as_of: ledger.next_version(conn, "registers", dataset, as_of, unit))
+        export_id = ledger.landed(conn, delivery, run_id)
+        if refusal is None:
+            arrivals.landed.append(export_id)
+        else:
+            ledger.reject(conn, export_id, str(refusal))
+            arrivals.refused.append(str(refusal))
+            log.error("%s", refusal)
     return arrivals
 
 

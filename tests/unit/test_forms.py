@@ -180,7 +180,19 @@ def test_landing_keeps_the_bytes(tmp_path):
     path.write_bytes(book(("x", [*head(), R1, SUB, [1, "06505", "Xã Vạn Linh", "A", 1]])))
     form = next(f for f in inbox.scan(tmp_path))
     landing = Landing(tmp_path / "landing")
-    delivery = inbox.land(form, landing, lambda unit, as_of: 1)
-    assert delivery.unit == "187" and delivery.business_day == AS_OF and delivery.received_at <= datetime.now(UTC)
+    delivery, refusal = inbox.land(form, landing, lambda unit, as_of: 1)
+    assert refusal is None and delivery.unit == "187" and delivery.business_day == AS_OF and delivery.received_at <= datetime.now(UTC)
+    with landing.open(delivery.parts[0].path) as f:
+        assert f.read() == path.read_bytes()
+
+
+def test_a_form_that_is_refused_is_kept_all_the_same(tmp_path):
+    (tmp_path / "inbox").mkdir()
+    path = tmp_path / "inbox" / "Bieu01_187_06505_20210914.xlsx"
+    path.write_bytes(book(("x", [*head(), R1, SUB, [1, "06505", "Xã Vạn Linh", "A", 1]])))
+    landing = Landing(tmp_path / "landing")
+    delivery, refusal = inbox.land(inbox.scan(tmp_path / "inbox")[0], landing, lambda unit, as_of: 1)
+    assert refusal.rule_id == "F52" and "row 5 says 15/09/2021" in str(refusal)
+    assert (delivery.business_day, delivery.unit) == (date(2021, 9, 14), "187_06505")
     with landing.open(delivery.parts[0].path) as f:
         assert f.read() == path.read_bytes()

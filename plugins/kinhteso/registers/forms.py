@@ -131,6 +131,14 @@ def head(content: bytes, name: str, contract: Any) -> Head:
     return _head(sheets, name)
 
 
+def head_by_name(name: str, came_on: date) -> Head:
+    """What the file name alone says, for a form that cannot be read: date (else the day it came), district and commune (else the province)."""
+    codes = _FILE_CODES.match(name)
+    district = communes.district_code(codes[1]) if codes else None
+    unit = f"{district}_{codes[2].zfill(5)}" if codes and district and codes[2] else district or "20"
+    return Head(_file_date(name) or came_on, unit)
+
+
 def _head(sheets: list[_Sheet], name: str) -> Head:
     said = {s.as_of for s in sheets if s.as_of}
     by_name = _file_date(name)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from kinhteso import contracts
+from kinhteso import business_day, contracts
 from kinhteso.landing import Delivery, Landing, Part, safe_name
 from kinhteso.readers import DeliveryRefused
 from kinhteso.registers import forms
@@ -63,23 +63,28 @@ def scan(inbox: Path) -> list[Form]:
     return sorted(found, key=lambda form: (form.received_at, form.path))
 
 
-def land(form: Form, landing: Landing, next_version: Callable[[str, date], int]) -> Delivery:
+def land(form: Form, landing: Landing, next_version: Callable[[str, date], int]) -> tuple[Delivery, DeliveryRefused | None]:
     """The form's bytes to the landing, under its register, as-of date and unit ("187" or "187_06505").
 
-    Raises DeliveryRefused (F52, F21, …) when it cannot be said what the form is or of which day.
+    Where it cannot be said of which day or unit the form is (F52, F21, …) it is kept all the same, under what its name says, else under the day
+    it came, and the refusal is given beside it.
     """
     assert form.dataset is not None
     contract = contracts.load_contract("registers", form.dataset)
-    size = form.path.stat().st_size
-    if size > MAX_FORM_BYTES:
-        raise DeliveryRefused("F21", f"{form.path.name}: {size:,} bytes are too many for a form. Ask the district for a smaller file.")
-    content = form.path.read_bytes()
-    head = forms.head(content, form.path.name, contract)
+    refusal = None
+    try:
+        if form.path.stat().st_size > MAX_FORM_BYTES:
+            raise DeliveryRefused("F21", f"{form.path.name}: more than {MAX_FORM_BYTES:,} bytes are too many for a form. Ask the district for a smaller file.")
+        head = forms.head(form.path.read_bytes(), form.path.name, contract)
+    except DeliveryRefused as error:
+        refusal, head = error, forms.head_by_name(form.path.name, business_day.of(form.received_at))
     version = next_version(head.unit, head.as_of)
     folder = f"registers/{form.dataset}/{head.as_of}/{head.unit}/v{version}"
     name = safe_name(form.path.name)
-    sha, size = landing.put(f"{folder}/{name}", content)
-    return Delivery(
+    with form.path.open("rb") as f:
+        sha, size = landing.put(f"{folder}/{name}", f)
+    delivery = Delivery(
         source="registers", dataset=form.dataset, business_day=head.as_of, version=version, mode=contract.mode, origin=name, unit=head.unit,
         landing_path=folder, sha256=sha, bytes=size, received_at=form.received_at, parts=(Part(1, f"{folder}/{name}", name, sha, size),),
     )  # fmt: skip
+    return delivery, refusal
