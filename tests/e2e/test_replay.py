@@ -81,10 +81,14 @@ def operator(tmp_path, home):
 def test_replay_a_late_platform_and_what_a_reader_sees(operator, home, monkeypatch):
     env, served = operator
     served.clock("2021-09-13T06:00")
+    stray = Path(env["KINHTESO_REGISTERS_INBOX"]) / "ghi chú.xlsx"
+    stray.write_text("no workbook")
     wrong = {**env, "AIRFLOW_CONN_VOSO": env["AIRFLOW_CONN_VOSO"].replace("demo-password", "wrong-password")}
     done = command(wrong, "replay", "2021-09-12")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "voso_daily: failed" in done.stdout and "postmart_daily: done" in done.stdout and "Invalid owner account" in done.stdout
+    assert "registers_intake: failed" in done.stdout and "ghi chú.xlsx: neither its name" in done.stdout, "a stray file is red, and named"
+    stray.unlink()
     assert "wrong-password" not in done.stdout + done.stderr
     assert served.refused_logins() == 1, "a refused login is tried once, not by every dataset and not again"
     assert not (home / "demo").exists(), "no simulator beside the operator's sources"

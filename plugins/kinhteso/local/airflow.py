@@ -199,6 +199,20 @@ class LocalAirflow:
         """Task instances of a run."""
         return list(self.call("GET", f"/dags/{dag_id}/dagRuns/{quote(run_id, safe='')}/taskInstances?limit=200")["task_instances"])
 
+    def failures(self, dag_id: str, run_id: str) -> list[str]:
+        """What the failed tasks of a run say, in the words of their exceptions."""
+        told = []
+        for task in self.tasks(dag_id, run_id):
+            if task["state"] != "failed":
+                continue
+            path = f"/dags/{dag_id}/dagRuns/{quote(run_id, safe='')}/taskInstances/{task['task_id']}/logs/{task['try_number']}"
+            content = self.call("GET", path, params={"map_index": task["map_index"]}, headers={"Accept": "application/json"}).get("content") or []
+            errors = [d["exc_value"] for event in content if isinstance(event, dict) for d in event.get("error_detail") or [] if not d.get("is_cause")]
+            told.append(
+                errors[0] if errors else f"the task {task['task_id']} {task.get('rendered_map_index') or ''} ended without a word; see {self.home}/logs"
+            )
+        return told
+
 
 def _fernet_key() -> str:
     from cryptography.fernet import Fernet

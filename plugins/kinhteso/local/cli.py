@@ -248,10 +248,12 @@ def take_day(stack: Stack, airflow: LocalAirflow, dsn: str, day: date) -> bool:
     conf = {"business_day": str(day), "replay": True}
     since = _now(dsn)
     names = ("registers_intake", "postmart_daily", "voso_daily")
-    wait_for(airflow, {name: airflow.trigger(name, conf) for name in names}, label)
+    runs = {name: airflow.trigger(name, conf) for name in names}
+    ended = wait_for(airflow, runs, label)
+    words = [w for name, state in ended.items() if state == "failed" for w in airflow.failures(name, runs[name])]
     states = wait_for(airflow, {"warehouse_daily": airflow.trigger("warehouse_daily", conf)}, label)
     lines, rows = refused(dsn, day, since)
-    for line in lines:
+    for line in [*lines, *untold(words, lines)]:
         say(f"{label}  [yellow]refused[/yellow] {escape(line)}")
     for line in rows:
         say(f"{label}  [yellow]in quarantine[/yellow] {escape(line)}")
@@ -299,6 +301,19 @@ def refused(dsn: str, day: date, since: Any) -> tuple[list[str], list[str]]:
             {"since": since},
         ).fetchall()
     return [r[0] for r in lines], [r[0] for r in rows]
+
+
+def untold(words: list[str], lines: list[str]) -> list[str]:
+    """Of what failed tasks say, line by line or refusal by refusal, that which the ledger's ``lines`` do not say already; each once."""
+    said, found = "\n".join(lines), []
+    for message in words:
+        is_verdict = message.startswith("What does not count:")
+        for part in message.splitlines()[1:] if is_verdict else message.split("\n\n"):
+            part = part.strip()
+            is_known = part in said or any(line.startswith(part[:40]) for line in lines) or part.startswith("the task ")
+            if part and not is_known and part not in found:
+                found.append(part)
+    return found
 
 
 def warehouse_dsn(stack: Stack, settings: dict[str, str] | None = None) -> str:
