@@ -156,7 +156,13 @@ def postmart_outbox(conn: psycopg.Connection[Any]) -> Iterator[Any]:
 
     from kinhteso import ledger
 
-    hook = SFTPHook(ssh_conn_id="postmart")
+    try:
+        hook = SFTPHook(ssh_conn_id="postmart")
+    except (ValueError, paramiko.SSHException) as error:  # a key in the connection that is none
+        raise AirflowFailException(
+            f"The connection postmart cannot be used: {error}. Nothing was asked. Correct AIRFLOW_CONN_POSTMART (host_key, private_key; forms in "
+            ".env.example), then clear the task. Runbook: docs/runbooks/login-refused.md"
+        ) from None
     if hook.host_key is None:
         hook.no_host_key_check = True  # the pin below decides
     with ExitStack() as stack:

@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 LOCAL = ZoneInfo("Asia/Ho_Chi_Minh")
 #: EXPORTS §9.1: at 09:00 local of the next day a delivery is missing, not late.
 DEADLINE = time(9, 0)
+REASON_LENGTH = 2000
 
 
 class StepFailed(Exception):
@@ -57,11 +58,14 @@ def days_to_look_at(first_day: date, day: date) -> list[date]:
     return [start + timedelta(days=n) for n in range((day - start).days + 1)]
 
 
-def _refuse(conn: psycopg.Connection[Any], arrivals: Arrivals, contract: contracts.Contract, day: date, error: Exception) -> None:
-    arrivals.refused.append(str(error))
+def _refuse(conn: psycopg.Connection[Any], arrivals: Arrivals, contract: contracts.Contract, day: date, asked: date, error: Exception) -> None:
+    """Tell a refusal and note it. Of a day before the asked one it is told when it is new, not again with every run of the 35 days (I8)."""
+    known = ledger.expected_reason(conn, contract.source, contract.dataset, day)
+    if day == asked or known != str(error)[:REASON_LENGTH]:
+        arrivals.refused.append(str(error))
     arrivals.told.add(day)
     log.error("%s", error)
-    ledger.expect(conn, contract.source, contract.dataset, day, deadline(day), mode=contract.mode, reason=str(error)[:2000])
+    ledger.expect(conn, contract.source, contract.dataset, day, deadline(day), mode=contract.mode, reason=str(error)[:REASON_LENGTH])
 
 
 def reopen(conn: psycopg.Connection[Any], source: str, dataset: str, day: date) -> list[int]:
@@ -80,11 +84,12 @@ def land_postmart(conn: psycopg.Connection[Any], sftp: Any, settings: Settings, 
             offers = [o for o in postmart.offers(sftp, offered_day, [contract]) if o.dataset == dataset]
         except DeliveryRefused as error:
             if offered_day == day or not known:
-                _refuse(conn, arrivals, contract, offered_day, error)
+                _refuse(conn, arrivals, contract, offered_day, day, error)
             continue
+        newest_accepted = max((e.version for e in known.values() if e.state == "accepted"), default=0)
         for offer in sorted(offers, key=lambda o: o.version):
             export = known.get(offer.version)
-            if export is not None and export.state != "expected" and (export.sha256 == offer.sha256 or offer.sha256 is None):
+            if export is not None and (export.sha256 == offer.sha256 or (offered_day != day and ledger.is_known_change(conn, export, offer.sha256))):
                 continue
             try:
                 delivery = postmart.land(sftp, offer, contract, landing, settings.first_day)
@@ -93,7 +98,10 @@ def land_postmart(conn: psycopg.Connection[Any], sftp: Any, settings: Settings, 
                 arrivals.refused.append(str(error))
                 log.error("%s", error)
             except DeliveryRefused as error:
-                _refuse(conn, arrivals, contract, offered_day, error)
+                if offer.version < newest_accepted:  # F11: an older version changes nothing, nor does a damaged one
+                    log.info("ignored, v%s is accepted: %s", newest_accepted, error)
+                else:
+                    _refuse(conn, arrivals, contract, offered_day, day, error)
     arrivals.is_due = not _has_come(conn, "postmart", dataset, day)
     return arrivals
 
@@ -126,7 +134,7 @@ def land_voso(
             arrivals.told.add(wanted)
             ledger.expect(conn, "voso", dataset, wanted, deadline(wanted), mode=contract.mode, reason=str(error))
         except DeliveryRefused as error:
-            _refuse(conn, arrivals, contract, wanted, error)
+            _refuse(conn, arrivals, contract, wanted, day, error)
             if error.rule_id == "F34":
                 arrivals.is_final = True
                 break

@@ -132,6 +132,17 @@ def expect(
         return id
 
 
+def expected_reason(conn: psycopg.Connection, source: str, dataset: str, business_day: dt.date) -> str | None:
+    """Why a day is still expected, as it was noted last; None where nothing is expected."""
+    found = _exports(conn, "source = %s and dataset = %s and business_day = %s and state = 'expected' limit 1", [source, dataset, business_day])
+    return found[0].reason if found else None
+
+
+def is_known_change(conn: psycopg.Connection, export: Export, sha256: str) -> bool:
+    """Whether these other bytes under the name of ``export`` were told before (F12)."""
+    return conn.execute("select 1 from ops.content_change where export_id = %s and sha256 = %s", [export.export_id, sha256]).fetchone() is not None
+
+
 def landed(conn: psycopg.Connection, delivery: Any, run_id: str | None = None) -> int:
     """Note a delivery whose bytes are in the landing; returns its export_id. The same bytes again change nothing.
 

@@ -85,6 +85,7 @@ def test_damaged_deliveries_are_refused_and_the_others_count(pipeline):
     pipeline.problems.clear()
     pipeline.take(FIRST + timedelta(days=1))
     assert any("rows declared, 0 found" in p for p in pipeline.problems), pipeline.problems
+    assert not any("damaged" in p for p in pipeline.problems), "yesterday's damage is told once, not with every later day"
     pipeline.problems.clear()
     pipeline.take(FIRST + timedelta(days=2), at="02:00", sources=("postmart",))
     with psycopg.connect(pipeline.dsn) as conn:
