@@ -11,7 +11,11 @@ SMALL = Size(
     account_base=3, products={1: 60, 2: 0}, valid_orders={1: 240, 2: 0}, leads={1: 12, 2: 1}, team_hamlets={1: 9, 2: 2}, trained={1: 31, 2: 7},
     orders_from=date(2021, 8, 20), orders_per_day_after=10, growth=None,
 )  # fmt: skip
-STRESS = Size(valid_orders={1: 60_000, 2: 20_000}, products={1: 60_000, 2: 8_000}, orders_per_day_after=20_000, days_after=3)
+#: The contract's volumes for stress (§17): 130,000 stores, 100,000 products, 120,000 accounts, 20,000 orders a day.
+STRESS = Size(
+    with_store={1: 68_000, 2: 50_000}, with_account={1: 62_000, 2: 46_000}, account_share=0.7, products={1: 85_000, 2: 15_000}, valid_orders={1: 60_000, 2: 20_000},
+    orders_per_day_after=20_000, days_after=3,
+)  # fmt: skip
 GOLDEN_COMMUNE = "06463"
 
 

@@ -320,6 +320,7 @@ class Size:
     store_base: int = 1_015
     both_share: float = 0.066
     with_account: dict[int, int] = field(default_factory=lambda: {1: 24_808, 2: 1_900})
+    account_share: float = 0.45  # at most, of a commune's households with a phone
     account_base: int = 302
     products: dict[int, int] = field(default_factory=lambda: {1: 4_300, 2: 420})
     valid_orders: dict[int, int] = field(default_factory=lambda: {1: 6_995, 2: 640})
@@ -572,7 +573,7 @@ class Maker:
             room[w.households[n].commune] = room.get(w.households[n].commune, 0) + 1
         for n in owners + others:
             c = w.households[n].commune
-            if n not in seen and per_commune.get(c, 0) < 0.45 * room[c] and len(picked) < size.with_account[phase]:
+            if n not in seen and per_commune.get(c, 0) < size.account_share * room[c] and len(picked) < size.with_account[phase]:
                 seen.add(n)
                 picked.append(n)
                 per_commune[c] = per_commune.get(c, 0) + 1

@@ -8,7 +8,8 @@ the end, naming every refusal: one bad file does not hold up another (RELIABILIT
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
@@ -203,6 +204,21 @@ def mark_missing(conn: psycopg.Connection[Any], source: str, dataset: str, day: 
     contract = contracts.load_contract(source, dataset)
     due = deadline(day)
     ledger.expect(conn, source, dataset, day, due, mode=contract.mode, reason=f"missing: nothing came until {due:%d/%m/%Y %H:%M}")
+
+
+@contextmanager
+def expected(conn: psycopg.Connection[Any], source: str, dataset: str, day: date) -> Iterator[None]:
+    """A day that is asked for stands in the ledger before anything is asked, so that a source that cannot be reached is seen as missing, with
+    the reason. StepFailed has noted its reasons itself."""
+    contract = contracts.load_contract(source, dataset)
+    ledger.expect(conn, source, dataset, day, deadline(day), mode=contract.mode)
+    try:
+        yield
+    except StepFailed:
+        raise
+    except Exception as error:
+        ledger.expect(conn, source, dataset, day, deadline(day), mode=contract.mode, reason=(str(error) or type(error).__name__)[:REASON_LENGTH])
+        raise
 
 
 def expect_day(conn: psycopg.Connection[Any], day: date) -> None:

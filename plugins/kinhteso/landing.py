@@ -119,6 +119,7 @@ class Landing:
                 raise LandingConflict(f"{path} is in the landing with other content; the landing is never changed")
             self.forget(scratch)
         else:
+            (self.root / path).parent.mkdir(parents=True, exist_ok=True)
             (self.root / scratch).rename(self.root / path)
 
     def forget(self, scratch: str) -> None:

@@ -118,7 +118,10 @@ def expect(
     mode: str = "snapshot",
     reason: str | None = None,
 ) -> int | None:
-    """Note that a day's delivery is due at `deadline`; None when one of that day is known already. Stands as version 1 until it comes."""
+    """Note that a day's delivery is due at `deadline`; None when one of that day is known already. Stands as version 1 until it comes.
+
+    Without a `reason` the one that was noted before stays.
+    """
     with locked(conn, source, dataset, business_day):
         if _exports(conn, "source = %s and dataset = %s and business_day = %s and state <> 'expected'", [source, dataset, business_day]):
             return None
@@ -126,8 +129,8 @@ def expect(
         conn.execute(
             """insert into ops.export (export_id, source, dataset, business_day, version, mode, state, reason, expected_at)
                values (%s, %s, %s, %s, 1, %s, 'expected', %s, %s)
-               on conflict (export_id) do update set expected_at = excluded.expected_at, reason = excluded.reason""",
-            [id, source, dataset, business_day, mode, reason or f"due at {deadline.isoformat()}", deadline],
+               on conflict (export_id) do update set expected_at = excluded.expected_at, reason = coalesce(%s, ops.export.reason)""",
+            [id, source, dataset, business_day, mode, reason or f"due at {deadline.isoformat()}", deadline, reason],
         )
         return id
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -97,3 +98,27 @@ def test_damaged_deliveries_are_refused_and_the_others_count(pipeline):
         before = conn.execute(digest).fetchone()
         pipeline.take(FIRST + timedelta(days=2), at="06:00", sources=("postmart",))
         assert conn.execute(digest).fetchone() == before, "twice changes nothing"
+
+
+@pytest.mark.parametrize("pipeline", [""], indirect=True)
+def test_a_file_overwritten_under_its_name_is_told_kept_and_not_taken(pipeline):
+    pipeline.take(FIRST)
+    folder = pipeline.served.state / "sftp" / "langson" / "outbox" / f"{FIRST:%Y%m%d}"
+    file, manifest = folder / f"PM_LSN_SANPHAM_{FIRST:%Y%m%d}_v1.zip", folder / f"MANIFEST_{FIRST:%Y%m%d}_v1.csv"
+    content = file.read_bytes()
+    changed = content + b" "  # a ZIP may end with anything
+    said = manifest.read_text("utf-8-sig").replace(hashlib.sha256(content).hexdigest(), hashlib.sha256(changed).hexdigest())
+    file.write_bytes(changed)
+    manifest.write_bytes(said.replace(f";{len(content)};", f";{len(changed)};").encode("utf-8-sig"))
+    query = "select dataset, state, sha256 from ops.export where source = 'postmart' order by dataset"
+    with psycopg.connect(pipeline.dsn, autocommit=True) as conn:
+        before = conn.execute(query).fetchall()
+        pipeline.take(FIRST, sources=("postmart",))
+        (problem,) = pipeline.problems
+        assert "came again with other content" in problem and "higher version" in problem and file.name in problem
+        assert conn.execute(query).fetchall() == before, "what was taken stays in force"
+        assert any(p.read_bytes() == changed for p in Path(pipeline.settings.landing).rglob(file.name)), "what came is kept"
+        pipeline.problems.clear()
+        pipeline.take(FIRST + timedelta(days=1), sources=("postmart",))
+        assert pipeline.problems == [], "told once, and the next day goes on"
+        assert conn.execute("select count(*) from ops.export where state = 'accepted' and source = 'postmart'").fetchone() == (10,)
