@@ -140,7 +140,9 @@ def test_what_a_row_lacks_is_kept_for_the_judge(tmp_path):
     ("content", "name", "says"),
     [
         (book(("x", [*head(day="14/09/2021"), R1, SUB, [1]])), "Bieu01_187_20210915.xlsx", "row 5 says 14/09/2021"),
-        (b"<html><table></table></html>", "Bieu01_187_20210915.xls", "HTML"),
+        (b"<html><table></table></html>", "Bieu01_187_20210915.xls", "no table"),
+        (b"<?xml version='1.0'?><Workbook/>", "Bieu01_187_20210915.xls", "XML under an Excel name"),
+        ("<html><meta charset=ascii>UBND HUYỆN CHI LĂNG</html>".encode(), "Bieu01_187_20210915.xls", "encoding"),
         (b"PK\x03\x04 broken", "Bieu01_187_20210915.xlsx", "cannot be read"),
         (book(("x", [["no table"]])), "Bieu01_187_20210915.xlsx", "no table"),
         (book(("x", [*head(), ["STT", "Tên xã"], [1, "Xã Vạn Linh"]])), "Bieu01_187_20210915.xlsx", "lacks the columns"),
@@ -196,3 +198,28 @@ def test_a_form_that_is_refused_is_kept_all_the_same(tmp_path):
     assert (delivery.business_day, delivery.unit) == (date(2021, 9, 14), "187_06505")
     with landing.open(delivery.parts[0].path) as f:
         assert f.read() == path.read_bytes()
+
+
+HTML = """<html><head><meta http-equiv="Content-Type" content="text/html; charset=utf-8"><style>td {{color: red}}</style></head><body>
+<table><tr><td>UBND HUYỆN CHI LĂNG</td><td>CỘNG HÒA XÃ HỘI CHỦ NGHĨA VIỆT NAM</td></tr></table>
+<h3>BIỂU SỐ 01: TỔNG HỢP SỐ HỘ THEO THÔN, BẢN, KHỐI PHỐ</h3><p>(Số liệu tính đến<br>ngày 15/09/2021)</p>
+<table border=1>
+<tr><th rowspan=2>STT<th rowspan=2>Mã xã<th rowspan=2>Tên xã<th rowspan=2>Thôn/Bản/Khối phố<th rowspan=2>Tổng số hộ<th colspan=2>Trong đó<th rowspan=2>Hộ nghèo
+<tr><th>Hộ nông nghiệp<th>Hộ kinh doanh
+<tr><td>1<td>6505<td rowspan=2>Xã Vạn Linh<td>Thôn Phố&nbsp;Cũ<td>142<td>120<td>15<td>9</tr>
+<tr><td>2</td><td></td><td>Thôn Làng&#10;Thành</td><td>1.250</td><td>30</td><td>5</td><td>1</td></tr>
+<tr><td><td>Tổng cộng<td><td><td>1392</tr>
+</table><p>NGƯỜI LẬP BIỂU</p></body></html>"""
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_an_html_page_under_an_excel_name_is_read_and_told(encoding, tmp_path):
+    content = HTML.format().encode(encoding)
+    found, stream = read(content, "hamlets", "Bieu01_187_20210915.xls", tmp_path)
+    assert [(r["stt"], r["hamlet_raw"], r["households"], r["households_farming"], r["households_poor"], r["commune_code"]) for r in found] == [
+        ("1", "Thôn Phố Cũ", "142", "120", "9", "06505"), ("2", "Thôn Làng Thành", "1.250", "30", "1", "06505"),
+    ]  # fmt: skip
+    (warning,) = stream.warnings
+    assert warning.startswith("F21") and ".xlsx" in warning
+    assert forms.head(content, "Bieu01_187_20210915.xls", contracts.load_contract("registers", "hamlets")) == forms.Head(AS_OF, "187")
+    assert forms.dataset_by_title(io.BytesIO(content)) == "hamlets"

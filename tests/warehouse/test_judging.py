@@ -311,8 +311,8 @@ def test_a_commune_that_loses_its_stores_rejects_the_snapshot(db):
     assert one_gone.state == "accepted", "one store that closes is no fault"
     with pytest.raises(judging.JudgementFailed) as failed:
         d.judged(db, "postmart", "stores", d.many(d.store, 120), day=d.DAY.replace(day=16))
-    assert "stores_vanished_commune" in str(failed.value)
-    assert "24137 79 199" in str(failed.value)
+    assert "stores_vanished_commune" in str(failed.value) and "stores are gone" in str(failed.value)
+    assert "commune 24137 79 of 199 stores are gone" in str(failed.value)
 
 
 def test_a_small_world_may_lose_a_store(db):

@@ -17,8 +17,11 @@ import python_calamine
 
 from kinhteso import communes, contracts
 from kinhteso.readers import DeliveryRefused, PartRows, Row, RowStream, text
+from kinhteso.registers import html
 
 HEADING_ROWS = 25
+#: Name of the one sheet of an HTML page under an Excel name.
+HTML_SHEET = "HTML"
 _AS_OF = re.compile(r"(?:tính\s+đến|đến)\s+(?:hết\s+)?ngày\s*:?\s*(\d{1,2})\s*(?:[/.-]|tháng)\s*(\d{1,2})\s*(?:[/.-]|năm)\s*(\d{4})", re.IGNORECASE)
 _FILE_DATE = re.compile(r"(?<!\d)(20\d{2})(\d{2})(\d{2})(?!\d)")
 _FILE_CODES = re.compile(r"^[^_]*_(\d{3})(?:_(\d{4,5}))?_")
@@ -64,8 +67,14 @@ def _refused(name: str, rule: str, what: str) -> DeliveryRefused:
 
 def _workbook(content: bytes, name: str) -> Iterator[tuple[str, list[list[str | None]]]]:
     """Visible sheets with their cells as text."""
+    if html.looks_like(content):
+        try:
+            yield HTML_SHEET, [[text.cell(c or None) for c in row] for row in html.rows(content)]
+        except (UnicodeError, LookupError) as error:
+            raise _refused(name, "F18", f"is an HTML page in an encoding that cannot be read ({error}). Save it as .xlsx and put that in.") from error
+        return
     if content[:256].lstrip()[:1] == b"<":
-        raise _refused(name, "F21", "is HTML or XML under an Excel name. Open it in Excel, save it as .xlsx and put that into the inbox.")
+        raise _refused(name, "F21", "is XML under an Excel name. Open it in Excel, save it as .xlsx and put that into the inbox.")
     try:
         book = python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(content))
         hidden = {s.name for s in book.sheets_metadata if s.visible != python_calamine.SheetVisibleEnum.Visible}
@@ -240,6 +249,8 @@ def rows(stream: RowStream, contract: Any, parts: Sequence[Any], landing: Any, e
             content = f.read()
         sheets, skipped = _sheets(content, part.origin)
         stream.warnings.extend(skipped)
+        if html.looks_like(content):
+            stream.warnings.append(f"F21: {part.origin} is an HTML page under an Excel name; its tables were read. Ask the district for .xlsx")
         as_of = _head(sheets, part.origin).as_of
         if as_of != export.business_day:
             raise _refused(part.origin, "F52", f"is of {as_of}, but was landed as {export.business_day}.")
