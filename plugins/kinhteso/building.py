@@ -115,22 +115,34 @@ select least(
 """
 
 
+#: Moves with everything that happens to an export, also with what is only expected or refused: `bi.data_status_daily` tells of it.
+_LEDGER_MARK = """
+select concat_ws(' ', count(*), count(*) filter (where state = 'expected'), max(greatest(landed_at, loaded_at, judged_at, accepted_at, ended_at)))
+from ops.export
+"""
+
+
 def _scalar(conn: psycopg.Connection[Any], query: str, params: dict[str, Any] | None = None) -> Any:
     row = conn.execute(query, params or {}).fetchone()  # type: ignore[call-overload]
     return row[0] if row else None
 
 
 def claim(conn: psycopg.Connection[Any], first_day: date, digest: str, *, full_refresh: bool = False) -> BuildScope | None:
-    """Claim what no release holds yet, and find how far back it reaches. None when nothing was ever accepted or expected.
+    """Claim what no release holds yet, and find how far back it reaches. None when nothing was ever accepted or expected, or when nothing has
+    happened since the last release.
 
     The scope's days: stock figures (stores, accounts, products, registers) are told anew from ``stock_from`` to ``business_date``.
     """
     business_date = _scalar(conn, "select max(business_day) from ops.export where source in ('postmart', 'voso')")
     if business_date is None:
         return None
-    build_id = _scalar(conn, "select nextval('ops.build_seq')")
-    conn.execute("update ops.change set build_id = %s where release_id is null", (build_id,))
-    last = conn.execute("select project_digest, kpi_from, business_date from ops.build where state = 'published' order by build_id desc limit 1").fetchone()
+    build_id, mark = _scalar(conn, "select nextval('ops.build_seq')"), _scalar(conn, _LEDGER_MARK)
+    claimed = conn.execute("update ops.change set build_id = %s where release_id is null", (build_id,)).rowcount
+    last = conn.execute(
+        "select project_digest, kpi_from, business_date, ledger_mark from ops.build where state = 'published' order by build_id desc limit 1"
+    ).fetchone()
+    if not claimed and not full_refresh and last and (last[0], last[3]) == (digest, mark) and max(business_date, first_day) <= last[2]:
+        return None
     earliest = _scalar(conn, _EARLIEST_ORDER, {"build": build_id})
     kpi_from = min(d for d in (KPI_FROM_AT_LATEST, earliest, last[1] if last else None) if d is not None)
     refresh = full_refresh or last is None or last[0] != digest or kpi_from < last[1]
@@ -154,9 +166,9 @@ def claim(conn: psycopg.Connection[Any], first_day: date, digest: str, *, full_r
     if refresh:
         conn.execute("truncate ops.build_order, ops.build_refund, ops.build_cell")
     conn.execute(
-        "insert into ops.build (build_id, business_date, kpi_from, stock_from, first_day, is_rematch, is_full_refresh, project_digest)"
-        " values (%s, %s, %s, %s, %s, %s, %s, %s)",
-        (build_id, scope.business_date, scope.kpi_from, scope.stock_from, first_day, scope.rematch, refresh, digest),
+        "insert into ops.build (build_id, business_date, kpi_from, stock_from, first_day, is_rematch, is_full_refresh, project_digest, ledger_mark)"
+        " values (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        (build_id, scope.business_date, scope.kpi_from, scope.stock_from, first_day, scope.rematch, refresh, digest, mark),
     )
     return scope
 
@@ -234,7 +246,7 @@ _INDEXES = (
 def build(dsn: str, first_day: date, *, full_refresh: bool = False, state_dir: Path | None = None) -> BuildScope | None:
     """Build core and kpi for all that changed; the caller publishes.
 
-    Returns the scope, or None when there is nothing to tell of yet. Raises BuildFailed naming the models and tests that failed.
+    Returns the scope, or None when there is nothing (new) to tell of. Raises BuildFailed naming the models and tests that failed.
     """
     state = state_dir or Path(os.environ.get("KINHTESO_DBT_STATE") or Path(tempfile.gettempdir()) / f"kinhteso-dbt-{os.getuid()}")
     digest = project_digest(project_dir(), first_day)

@@ -229,13 +229,16 @@ def landed(arrivals: Any) -> int:
 
 
 def landed_or_wait(conn: psycopg.Connection[Any], arrivals: Any, source: str, dataset: str, day: date, *, is_over: bool) -> Any:
-    """What a landing sensor answers: done, ask again later, or (deadline passed, something refused) a failure that says so."""
+    """What a landing sensor answers: done, ask again later, or (deadline passed, something refused) a failure that says so.
+
+    What another day brought does not end the waiting for the asked one; it is loaded with it, at the deadline at the latest.
+    """
     from airflow.sdk import PokeReturnValue
     from airflow.sdk.exceptions import AirflowFailException
 
     from kinhteso import intake
 
-    if arrivals.is_due and not is_over and not arrivals.landed:
+    if arrivals.is_due and not is_over and not arrivals.is_final:
         return PokeReturnValue(is_done=False)
     if arrivals.is_due and is_over and day not in arrivals.told:
         intake.mark_missing(conn, source, dataset, day)

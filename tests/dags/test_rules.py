@@ -6,6 +6,7 @@ import ast
 import os
 from datetime import timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -109,6 +110,19 @@ def test_platforms_meet_in_the_warehouse_through_assets(bag):
     assert waited <= emitted
 
 
+@pytest.mark.parametrize(("dag_id", "days_before"), [("postmart_daily", 1), ("voso_daily", 1), ("day_close", 1), ("registers_intake", 0)])
+def test_a_run_by_the_clock_carries_its_business_day(bag, dag_id, days_before):
+    """Asked of the scheduler's own timetable: a run at 02:30 of the 15th in Lạng Sơn is of the 14th, whatever day it is in UTC."""
+    from airflow.serialization.definitions.dag import SerializedDAG
+    from airflow.serialization.serialized_objects import DagSerialization
+    from airflow.timetables.base import TimeRestriction
+
+    dag: SerializedDAG = DagSerialization.from_dict(DagSerialization.to_dict(bag.dags[dag_id]))
+    run = dag.timetable.next_dagrun_info_v2(last_dagrun_info=None, restriction=TimeRestriction(dag.start_date, None, False))
+    local = run.run_after.astimezone(ZoneInfo("Asia/Ho_Chi_Minh"))
+    assert run.partition_key == f"{local.date() - timedelta(days=days_before):%Y-%m-%d}", run
+
+
 def test_the_business_day_is_said_never_guessed():
     from kinhteso import dagkit
 
@@ -120,3 +134,14 @@ def test_the_business_day_is_said_never_guessed():
     Run.partition_key = "2021-09-13"
     assert str(dagkit.business_day({"params": {}, "dag_run": Run()})) == "2021-09-13"
     assert str(dagkit.business_day({"params": {"business_day": "2021-09-14"}, "dag_run": Run()})) == "2021-09-14"
+
+
+def test_what_another_day_brought_does_not_end_the_waiting():
+    from datetime import date
+
+    from kinhteso import dagkit, intake
+
+    late = intake.Arrivals(landed=[1], is_due=True)
+    assert not dagkit.landed_or_wait(None, late, "postmart", "orders", date(2021, 9, 14), is_over=False).is_done
+    come = intake.Arrivals(landed=[1, 2], is_due=False)
+    assert dagkit.landed_or_wait(None, come, "postmart", "orders", date(2021, 9, 14), is_over=False).is_done
