@@ -269,7 +269,8 @@ def refusals(conn: psycopg.Connection[Any], source: str, day: date, datasets: It
             continue
         newest = max(versions.values(), key=lambda e: e.version, default=None)
         if newest is None:
-            lines.append(f"{source}/{dataset} {day}: nothing is known of it")
+            reason = ledger.expected_reason(conn, source, dataset, day)
+            lines.append(f"{source}/{dataset} {day} v1: " + (f"nothing was taken. {reason}" if reason else "nobody has asked for it yet"))
         else:
             stuck = "" if newest.state in ("rejected", "superseded") else ", and no further: an earlier task failed; read its log, then clear it"
             lines.append(f"{newest.label}: {newest.state}{stuck}. {newest.reason or ''}".strip())

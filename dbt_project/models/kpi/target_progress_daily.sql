@@ -81,7 +81,9 @@ paced as (
         t.*,
         cast(t.value as numeric) / nullif(t.target_value, 0) as attainment,
         case when t.target_value is not null and t.value is not null then greatest(t.target_value - t.value, 0) end as gap,  -- greatest() skips nulls
-        t.base + (t.target_value - t.base) * least(1, cast(t.date - t.kick_off + 1 as numeric) / nullif(t.due_on - t.kick_off + 1, 0)) as expected,
+        -- multiplied before it is divided, so that a value on the line is on it
+        t.base + cast((t.target_value - t.base) * least(t.date - t.kick_off + 1, t.due_on - t.kick_off + 1) as numeric)
+            / nullif(t.due_on - t.kick_off + 1, 0) as expected,
         regr_slope(t.value, t.date - t.kick_off) over last_14 as slope,
         regr_intercept(t.value, t.date - t.kick_off) over last_14 as intercept
     from targeted as t
