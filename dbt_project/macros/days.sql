@@ -49,3 +49,14 @@
   delete from {{ this }} where date >= {{ sum_from() }}
   {% else %} select 1 {% endif %}
 {%- endmacro %}
+
+{# What came late moves how complete its day is, for every unit, also for those that none of its rows speaks of. #}
+{% macro retell_completeness() -%}
+  {% if is_incremental() %}
+  update {{ this }} as t
+     set completeness = y.completeness
+    from {{ ref('int_completeness__by_day') }} as y
+   where y.date = t.date and y.completeness <> t.completeness
+     and t.date in (select c.business_day from {{ source('ops', 'change') }} as c where c.build_id = {{ build_scope('build_id') }})
+  {% else %} select 1 {% endif %}
+{%- endmacro %}

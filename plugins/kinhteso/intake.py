@@ -70,9 +70,13 @@ def _refuse(conn: psycopg.Connection[Any], arrivals: Arrivals, contract: contrac
 
 
 def reopen(conn: psycopg.Connection[Any], source: str, dataset: str, day: date) -> list[int]:
-    """A run that is repeated by hand reads again what was rejected of its day: the contract, a word or a code may have been corrected since."""
-    rejected = [e for e in ledger.known_versions(conn, source, dataset, day).values() if e.state == "rejected"]
-    return [e.export_id for e in rejected if ledger.reopen(conn, e.export_id)]
+    """A run that is repeated by hand reads again what was rejected of its day: the contract, a word or a code may have been corrected since.
+
+    What a higher version has replaced by now stays rejected (F11).
+    """
+    versions = ledger.known_versions(conn, source, dataset, day).values()
+    accepted = max((e.version for e in versions if e.state == "accepted"), default=0)
+    return [e.export_id for e in versions if e.state == "rejected" and e.version > accepted and ledger.reopen(conn, e.export_id)]
 
 
 def land_postmart(conn: psycopg.Connection[Any], sftp: Any, settings: Settings, dataset: str, day: date, run_id: str | None) -> Arrivals:
@@ -158,9 +162,12 @@ def _is_new(conn: psycopg.Connection[Any], form: registers.Form, *, by_hand: boo
     """Whether a form has still to be taken. The same bytes are nothing new, unless the district sent them again after another version of that
     day: the form that came last counts (EXPORTS §12)."""
     known = ledger.same_content(conn, "registers", form.dataset or "", form.sha256)
-    if known is None or (by_hand and known.state == "rejected" and ledger.reopen(conn, known.export_id)):
+    if known is None:
         return True
     versions = ledger.known_versions(conn, "registers", known.dataset, known.business_day, known.unit).values()
+    is_replaced = any(e.state == "accepted" and e.version > known.version for e in versions)
+    if by_hand and known.state == "rejected" and not is_replaced and ledger.reopen(conn, known.export_id):
+        return True
     is_again = known.received_at is not None and form.received_at > known.received_at
     return is_again and any(e.sha256 != form.sha256 and e.received_at and known.received_at and e.received_at > known.received_at for e in versions)
 

@@ -586,8 +586,10 @@ def _limits(conn: psycopg.Connection, scope: _Scope, rules: Sequence[Rule]) -> l
     for name, limit in (scope.contract.limits or {}).items():
         if "share" not in limit:
             continue
-        held = limit.get("rules", [name])
-        bad = " or ".join(f"({rule.bad})" for rule in rules if rule.rule in held and not rule.query)
+        held, outcome = limit.get("rules", [name]), limit.get("outcome", "reject")
+        # A delivery is never rejected for rows that only a warning is about.
+        counted = [rule for rule in rules if rule.rule in held and not rule.query and (outcome == "warn" or rule.outcome != "warn")]
+        bad = " or ".join(f"({rule.bad})" for rule in counted)
         if not bad:
             continue
         other = " or ".join(f"({rule.bad})" for rule in rules if rule.rule in limit.get("but_not", []) and not rule.query)
@@ -599,7 +601,7 @@ def _limits(conn: psycopg.Connection, scope: _Scope, rules: Sequence[Rule]) -> l
         what = scope.contract.row_group or "rows" if limit.get("of") == "groups" else "rows"
         says = limit.get("says") or f"at most {bound:.1%} of {what} may fail {', '.join(held)}"
         sample = _first_keys(conn, bad) if share > bound else ()
-        checks.append(Check(name, f"limit_{name}", limit.get("outcome", "reject"), says, share <= bound, failed, total, sample, round(share, 6), bound))
+        checks.append(Check(name, f"limit_{name}", outcome, says, share <= bound, failed, total, sample, round(share, 6), bound))
     return checks
 
 

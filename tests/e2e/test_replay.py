@@ -152,3 +152,16 @@ def test_a_day_in_reverse_order_is_refused_with_words(tmp_path):
     env = {**os.environ, "KINHTESO_HOME": str(tmp_path), "PYTHONPATH": str(ROOT / "plugins")}
     done = command(env, "replay", "2021-09-14", "2021-09-12")
     assert done.returncode == 2 and "is after" in done.stdout
+
+
+def test_home_and_sources_are_read_from_the_env_file(tmp_path, monkeypatch):
+    for name in [n for n in os.environ if n.startswith(("AIRFLOW_CONN", "KINHTESO"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(cli, "ROOT", tmp_path)
+    assert cli.state_root() == tmp_path / ".local"
+    (tmp_path / ".env").write_text("KINHTESO_HOME=elsewhere\nAIRFLOW_CONN_VOSO=http://u:p@127.0.0.1:1/v1\n")
+    assert cli.state_root() == tmp_path / "elsewhere"
+    stack = cli.choose(cli.environment(), cli.state_root())
+    assert not stack.simulated and stack.home == tmp_path / "elsewhere" / "warehouse", "one own source is enough: no simulator"
+    monkeypatch.setenv("KINHTESO_HOME", str(tmp_path / "said"))
+    assert cli.state_root() == tmp_path / "said", "the environment prevails"

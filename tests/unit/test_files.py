@@ -183,3 +183,17 @@ def test_the_volume_form_of_orders(tmp_path):
     line = "1;PM2109140000123;14/09/2021 10:22:31;Đã xác nhận;14/09/2021 14:05:00;;PMS0004712;Na;Hà Nội;43160;Na hộp;hộp;0,5;175000;87500;87500;0;0;87500;COD;Chưa thanh toán;;;;App"
     found, _ = rows_of("orders", "o.zip", archive({"x_p01of01.csv": csv_file("orders", line)}), tmp_path)
     assert found[0][1]["quantity"] == "0,5" and found[0][1]["order_code"] == "PM2109140000123"
+
+
+@pytest.mark.parametrize(
+    ("given", "read_as"),
+    [
+        (44457.3958333333, "18/09/2021 09:30:00"), (44457, "18/09/2021"), ("44457,5", "18/09/2021 12:00:00"), (44457.9999999, "19/09/2021"),
+        ("18/09/2021 09:30:00", "18/09/2021 09:30:00"), (202109180930, "202109180930"), ("hôm qua", "hôm qua"), (12, "12"),
+    ],
+)  # fmt: skip
+def test_a_date_that_lost_its_format_is_read_by_its_serial_number(given, read_as, tmp_path):
+    row = [1, "PM2109180000001", given, "Đã xác nhận", given, None, "PMS0000001", "Na", "Hà Nội", "43160", "Na", "hộp", 44457, 44457, 44457]
+    found, _ = rows_of("orders", "o.xlsx", workbook([row]), tmp_path)
+    assert (found[0][1]["created_at"], found[0][1]["event_at"]) == (read_as, read_as)
+    assert found[0][1]["quantity"] == found[0][1]["unit_price_vnd"] == "44457", "only dates are dates"

@@ -223,3 +223,15 @@ def test_an_html_page_under_an_excel_name_is_read_and_told(encoding, tmp_path):
     assert warning.startswith("F21") and ".xlsx" in warning
     assert forms.head(content, "Bieu01_187_20210915.xls", contracts.load_contract("registers", "hamlets")) == forms.Head(AS_OF, "187")
     assert forms.dataset_by_title(io.BytesIO(content)) == "hamlets"
+
+
+def test_a_date_of_a_form_that_lost_its_format(tmp_path):
+    columns = ["STT", "Tên xã", "Thôn", "Mã hộ", "Họ tên chủ hộ", "Số điện thoại", "Mặt hàng chủ lực", "Sàn (Postmart/Vỏ Sò/Cả hai)", "Mã gian hàng",
+               "Ngày công nhận", "Ngày thôi công nhận", "Ghi chú"]  # fmt: skip
+    rows = [
+        *head(title="BIỂU SỐ 04: DANH SÁCH HỘ ĐẦU TÀU"),
+        columns,
+        [1, "Xã Vạn Linh", "Thôn A", "H1", "Hoàng Thị Mai", None, "Na", "Postmart", None, 44440, None],
+    ]
+    found, _ = read(book(("x", rows)), "leads", "Bieu04_187_20210915.xlsx", tmp_path)
+    assert found[0]["recognised_on"] == "01/09/2021"

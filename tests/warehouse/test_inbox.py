@@ -107,8 +107,10 @@ def test_a_refused_form_is_kept_told_once_and_read_again_by_hand(db, settings):
     assert take(db, settings) == ([], []), "known, so it is not told every hour"
     work, refused = take(db, settings, by_hand=True)
     assert work == ["teams"] and "row 5 says" in refused[0] and states(db) == [(1, "rejected", None)]
-    put(settings, 3)
+    bad = (Path(settings.registers_inbox) / NAME).rename(Path(settings.registers_inbox) / "Bieu02_187_06505_20210910 cũ.xlsx")
+    put(settings, 3, hour=10)
     assert take(db, settings) == (["teams"], []) and counting(db) == 3
+    assert bad.exists() and take(db, settings, by_hand=True) == ([], []), "a corrected form is there: the old one is not read again"
 
 
 def test_a_word_that_was_unknown_is_read_again_after_the_list_was_corrected(db, settings, tmp_path, monkeypatch):
@@ -136,6 +138,17 @@ def test_a_file_that_is_no_register_is_named(db, settings):
     assert intake.registers_with_work(db, settings) == []
     (line,) = intake.unknown_forms(settings)
     assert "ghi chú.xlsx" in line and "Rename it" in line
+
+
+def test_what_a_higher_version_has_replaced_is_not_read_again(db):
+    import deliveries as d
+
+    first = d.land(db, "postmart", "products", d.many(d.product, 2), version=1)
+    ledger.reject(db, first, "a heading")
+    assert intake.reopen(db, "postmart", "products", d.DAY) == [first]
+    ledger.reject(db, first, "a heading")
+    d.judged(db, "postmart", "products", d.many(d.product, 3), version=2)
+    assert intake.reopen(db, "postmart", "products", d.DAY) == []
 
 
 def test_reopening_touches_only_what_is_rejected(db, settings):

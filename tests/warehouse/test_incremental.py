@@ -144,3 +144,31 @@ def test_day_by_day_equals_everything_at_once(warehouse_dsn, tmp_path, monkeypat
         assert placed[0] > 20 and placed[1] > 0, "the world has to exercise the flows"
         release(warehouse_dsn, full=True)
         assert {table: digest(conn, table, key) for table, key in COMPARED.items()} == piecewise
+
+
+def test_a_dataset_that_comes_late_without_a_row_makes_its_day_full(warehouse_dsn, tmp_path, monkeypatch):
+    """RULINGS 14: `when it arrives, the day is FULL`, for every commune, also where none of its rows speaks of it."""
+    monkeypatch.setenv("KINHTESO_DBT_STATE", str(tmp_path))
+    rng = random.Random(4)
+    with open(building.project_dir() / "seeds" / "commune_crosswalk.csv", encoding="utf-8", newline="") as f:
+        communes = [r for r in csv.DictReader(f) if r["list"] == "2021"]
+    late = D0 + timedelta(days=1)
+    told = """select 'commune' as unit, completeness from bi.kpi_commune_daily where date = %(day)s union select 'district', completeness
+              from bi.kpi_district_daily where date = %(day)s union select 'province', completeness from bi.kpi_province_daily where date = %(day)s"""
+    with psycopg.connect(warehouse_dsn, autocommit=True) as conn:
+        world = RawWorld(conn, communes)
+        deliver_registers(world, date(2021, 7, 1), rng)
+        for day in (D0, late, late + timedelta(days=1)):
+            deliver_day(world, day, rng)
+        missing = "source = 'voso' and dataset = 'refunds' and business_day = %s"
+        for table in ("ops.change", "ops.export"):
+            conn.execute(f"delete from {table} where {missing}", [late])
+        conn.execute("update ops.export set is_reconstructed = false")
+        release(warehouse_dsn)
+        assert {c for _, c in conn.execute(told, {"day": late})} == {"STALE_VOSO"}
+        world.deliver("voso", "refunds", late, [], mode="window", window_since=local(D0, 23, 50), window_until=local(late + timedelta(days=1), 0))
+        assert release(warehouse_dsn).is_new
+        assert sorted(conn.execute(told, {"day": late}).fetchall()) == [("commune", "FULL"), ("district", "FULL"), ("province", "FULL")]
+        piecewise = {table: digest(conn, table, key) for table, key in COMPARED.items()}
+        release(warehouse_dsn, full=True)
+        assert {table: digest(conn, table, key) for table, key in COMPARED.items()} == piecewise

@@ -419,3 +419,16 @@ def test_results_hold_no_personal_data(db):
         assert "0900000" not in text
         assert "Nông Thị Lan" not in text
         assert "*417" not in text
+
+
+@pytest.mark.parametrize(
+    ("source", "rows", "rule"),
+    [
+        ("voso", [d.voso_order(n, status="HOAN_TAT", delivered_at=None) for n in range(1, 20)], "delivered_at_given"),
+        ("postmart", [d.line(n, status_raw="Đã hủy", reason=None) for n in range(1, 20)], "reason_given"),
+    ],
+)
+def test_no_delivery_is_rejected_for_what_only_a_warning_is_about(db, source, rows, rule):
+    verdict = d.judged(db, source, "orders", rows)
+    assert (verdict.state, verdict.rows_quarantined) == ("accepted", 0)
+    assert {c.name: (c.outcome, c.rows_failed) for c in verdict.failed}[rule] == ("warn", len(rows))

@@ -1,5 +1,5 @@
 {# Every KPI per commune and day, restated view, list of 2021 (KPI §4). Row 00000 holds facts that no commune can be told of. #}
-{{ config(materialized='incremental', incremental_strategy='append', on_schema_change='fail', pre_hook="{{ forget_kpi_days() }}",
+{{ config(materialized='incremental', incremental_strategy='append', on_schema_change='fail', post_hook="{{ retell_completeness() }}", pre_hook="{{ forget_kpi_days() }}",
           indexes=[{'columns': ['commune_code', 'date']}, {'columns': ['date']}]) }}
 
 with communes as (

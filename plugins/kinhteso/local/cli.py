@@ -85,8 +85,8 @@ def environment() -> dict[str, str]:
 
 
 def state_root() -> Path:
-    """Folder of all state: KINHTESO_HOME, else .local in the checkout."""
-    return Path(os.environ.get("KINHTESO_HOME") or ROOT / ".local").resolve()
+    """Folder of all state: KINHTESO_HOME (a relative one is below the checkout), else .local in the checkout."""
+    return (ROOT / (environment().get("KINHTESO_HOME") or ".local")).resolve()
 
 
 # ---- parts of the stack ----

@@ -267,6 +267,7 @@ def _sheet(stream: RowStream, subject: Subject, sheet: Iterator[tuple[int, list[
         raise subject.refused("Q02", f"no heading row was found; '{contract.columns[0].heading}' should begin row {HEADING_ROW}.")
     width = len(contract.columns)
     fill, sums = _Filler(contract), _Sums(contract)
+    dates = [n for n, c in enumerate(contract.columns) if c.type in ("date", "datetime")]
     is_over = False
     for number, cells in sheet:
         values = [text.cell(v) for v in cells[:width]]
@@ -283,6 +284,8 @@ def _sheet(stream: RowStream, subject: Subject, sheet: Iterator[tuple[int, list[
             if _SIGNATURE.match(label) or (is_over and stt is None and sum(v is not None for v in values) <= 3):
                 is_over = True
                 continue
+        for n in dates:
+            values[n] = text.serial_date(values[n])
         values = fill(values)
         sums.add(values)
         yield number, number - header, values

@@ -42,6 +42,19 @@ def cell(value: Any) -> str | None:
     return clean(str(value))
 
 
+_SERIAL = re.compile(r"[3-7]\d{4}(,\d+)?")
+#: Day 0 of spreadsheet serial dates (the 1900 system, right from March 1900 on).
+_SERIAL_EPOCH = datetime(1899, 12, 30)
+
+
+def serial_date(text: str | None) -> str | None:
+    """A date cell that lost its format (EXPORTS §8.3, "Excel serial"): "44457,3958333" is 18/09/2021 09:30:00; any other text as it is."""
+    if text is None or not _SERIAL.fullmatch(text):
+        return text
+    seconds = round(float(text.replace(",", ".")) * 86_400)
+    return cell(_SERIAL_EPOCH + timedelta(seconds=seconds))
+
+
 def heading(value: Any) -> str:
     """A heading for comparison (EXPORTS §5): NFC, Ð as Đ, no invisible characters, single spaces; case and diacritics are kept."""
     text = unicodedata.normalize("NFC", str(value if value is not None else "")).translate(_INVISIBLE)

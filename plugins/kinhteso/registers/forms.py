@@ -267,6 +267,7 @@ def _sheet_rows(stream: RowStream, sheet: _Sheet, contract: Any, origin: str, as
     at = {name: placed[n] for n, name in enumerate(names) if n in placed}
     fills = {n: i for n, i in placed.items() if contract.columns[n].fill}
     sums = [n for n in placed if contract.columns[n].type == "money"]
+    dates = [n for n in placed if contract.columns[n].type in ("date", "datetime")]
     last: dict[int, str | None] = {}
     section, ended = sheet.commune, False
     subtotal, total = dict.fromkeys(sums, 0.0), dict.fromkeys(sums, 0.0)
@@ -301,6 +302,8 @@ def _sheet_rows(stream: RowStream, sheet: _Sheet, contract: Any, origin: str, as
                 last = {n: values[n]}
             else:
                 last[n] = values[n]
+        for n in dates:
+            values[n] = text.serial_date(values[n])
         for n in sums:
             amount = text.number(values[n])
             if amount is not None:
