@@ -46,7 +46,7 @@ def postmart_daily():
         context = get_current_context()
         context["dataset"] = dataset
         day = dagkit.business_day(context)
-        with dagkit.warehouse() as conn, intake.expected(conn, "postmart", dataset, day), dagkit.postmart_outbox(conn) as outbox:
+        with dagkit.warehouse() as conn, intake.expected(conn, dagkit.settings(), "postmart", dataset, day), dagkit.postmart_outbox(conn) as outbox:
             if dagkit.is_by_hand(context):
                 intake.reopen(conn, "postmart", dataset, day)
             arrivals = intake.land_postmart(conn, outbox, dagkit.settings(), dataset, day, context["run_id"])

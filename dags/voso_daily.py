@@ -45,7 +45,7 @@ def voso_daily():
         context = get_current_context()
         context["dataset"] = dataset
         day = dagkit.business_day(context)
-        with dagkit.warehouse() as conn, intake.expected(conn, "voso", dataset, day):
+        with dagkit.warehouse() as conn, intake.expected(conn, dagkit.settings(), "voso", dataset, day):
             if dagkit.is_by_hand(context):
                 intake.reopen(conn, "voso", dataset, day)
             arrivals = intake.land_voso(conn, lambda: dagkit.voso_client(conn), dagkit.settings(), dataset, day, context["run_id"])

@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import psycopg
 
@@ -87,7 +88,7 @@ def day_params() -> dict[str, Any]:
 def business_day(context: Mapping[str, Any]) -> date:
     """The run's business day: its parameter, else its partition key; never the clock.
 
-    Raises ValueError telling how to start the run when it carries neither.
+    Raises ValueError telling how to start the run when it carries neither, or one that has not begun: releases would tell of days to come.
     """
     given = (context.get("params") or {}).get("business_day") or context["dag_run"].partition_key
     if not given:
@@ -95,7 +96,10 @@ def business_day(context: Mapping[str, Any]) -> date:
             f"This run of {context['dag_run'].dag_id} carries no business day. Start it with the parameter "
             '{"business_day": "YYYY-MM-DD"} or with a partition key of that form.'
         )
-    return date.fromisoformat(str(given)[:10])
+    day = date.fromisoformat(str(given)[:10])
+    if day > (today := datetime.now(ZoneInfo(TIMEZONE)).date()):
+        raise ValueError(f"The business day {day} lies in the future (today is {today} in {TIMEZONE}). Start the run again with the right day.")
+    return day
 
 
 def is_by_hand(context: Mapping[str, Any]) -> bool:

@@ -214,9 +214,11 @@ def mark_missing(conn: psycopg.Connection[Any], source: str, dataset: str, day: 
 
 
 @contextmanager
-def expected(conn: psycopg.Connection[Any], source: str, dataset: str, day: date) -> Iterator[None]:
+def expected(conn: psycopg.Connection[Any], settings: Settings, source: str, dataset: str, day: date) -> Iterator[None]:
     """A day that is asked for stands in the ledger before anything is asked, so that a source that cannot be reached is seen as missing, with
-    the reason. StepFailed has noted its reasons itself."""
+    the reason. StepFailed has noted its reasons itself; it is raised for a day before the backlog, of which no source will ever tell."""
+    if day < settings.first_day:
+        raise StepFailed(f"{source}/{dataset} {day}: the history begins with the backlog of {settings.first_day} (KINHTESO_FIRST_DAY); nothing was asked.")
     contract = contracts.load_contract(source, dataset)
     ledger.expect(conn, source, dataset, day, deadline(day), mode=contract.mode)
     try:

@@ -134,6 +134,8 @@ def test_the_business_day_is_said_never_guessed():
     Run.partition_key = "2021-09-13"
     assert str(dagkit.business_day({"params": {}, "dag_run": Run()})) == "2021-09-13"
     assert str(dagkit.business_day({"params": {"business_day": "2021-09-14"}, "dag_run": Run()})) == "2021-09-14"
+    with pytest.raises(ValueError, match="2121-09-14 lies in the future"):
+        dagkit.business_day({"params": {"business_day": "2121-09-14"}, "dag_run": Run()})
 
 
 def test_what_another_day_brought_does_not_end_the_waiting():
