@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -139,15 +139,17 @@ def settings() -> Settings:
     return Settings.from_environment()
 
 
-def _attempt(*credentials: str | None) -> str:
-    """The run, its try and a digest of the credentials: a person who clears the task or corrects the connection may try again."""
+def _attempt(*credentials: str | None) -> tuple[str, str]:
+    """The run with a digest of the credentials, and the same with the run's try: a person who clears the task or corrects the connection may try
+    again."""
     import hashlib
 
     from airflow.sdk import get_current_context
 
     context = get_current_context()
     told = hashlib.sha256(repr((settings().phone_key, *credentials)).encode()).hexdigest()[:16]
-    return f"{context['dag_run'].dag_id} {context['run_id']} {context['ti'].try_number} {told}"
+    run = f"{context['dag_run'].dag_id} {context['run_id']} {told}"
+    return run, f"{run} {context['ti'].try_number}"
 
 
 @contextmanager
@@ -159,6 +161,7 @@ def postmart_outbox(conn: psycopg.Connection[Any]) -> Iterator[Any]:
     from airflow.sdk.exceptions import AirflowFailException
 
     from kinhteso import ledger
+    from kinhteso.readers import SourceUnreachable
 
     try:
         hook = SFTPHook(ssh_conn_id="postmart")
@@ -169,17 +172,28 @@ def postmart_outbox(conn: psycopg.Connection[Any]) -> Iterator[Any]:
         ) from None
     if hook.host_key is None:
         hook.no_host_key_check = True  # the pin below decides
+
+    def kind_of(error: Exception) -> str | None:
+        return "login_refused" if isinstance(error, AirflowFailException) else "unreachable" if isinstance(error, SourceUnreachable) else None
+
+    run, attempt = _attempt(hook.username, hook.password, hook.key_file)
     with ExitStack() as stack:
-        attempt = _attempt(hook.username, hook.password, hook.key_file)
-        with ledger.one_login(conn, "postmart", attempt, lambda error: isinstance(error, AirflowFailException)) as refused:
-            if refused:
-                raise AirflowFailException(refused)
+        with ledger.one_login(conn, "postmart", run, attempt, kind_of) as told:
+            if told:
+                raise AirflowFailException(told[1]) if told[0] == "login_refused" else SourceUnreachable("F06", told[1], True)
             try:
                 client = stack.enter_context(hook.get_managed_conn())
             except (paramiko.AuthenticationException, paramiko.BadHostKeyException) as error:
                 raise AirflowFailException(
                     f"Postmart's SFTP server {hook.remote_host} refused: {error}. It is not tried again, to avoid a lock-out. Correct AIRFLOW_CONN_POSTMART "
                     "(login, password or key, host_key), then clear the task. Runbook: docs/runbooks/login-refused.md"
+                ) from None
+            except (OSError, EOFError, paramiko.SSHException) as error:
+                raise SourceUnreachable(
+                    "F06",
+                    f"Postmart's SFTP server {hook.remote_host} does not answer: {str(error) or type(error).__name__}. The next run asks again. "
+                    "Runbook: docs/runbooks/export-late.md",
+                    True,
                 ) from None
         _check_pin(conn, client, is_pinned_by_connection=hook.host_key is not None)
         yield client
@@ -213,11 +227,18 @@ def voso_client(conn: psycopg.Connection[Any]) -> Any:
 
     from kinhteso import ledger
     from kinhteso.platforms.voso import VosoClient, base_url_of
-    from kinhteso.readers import DeliveryRefused
+    from kinhteso.readers import DeliveryRefused, SourceUnreachable
 
-    def one_login() -> AbstractContextManager[str | None]:
-        attempt = _attempt(c.login, c.password)
-        return ledger.one_login(conn, "voso", attempt, lambda error: isinstance(error, DeliveryRefused) and error.rule_id == "F34")
+    def kind_of(error: Exception) -> str | None:
+        if isinstance(error, SourceUnreachable):
+            return "unreachable"
+        return "login_refused" if isinstance(error, DeliveryRefused) and error.rule_id == "F34" else None
+
+    @contextmanager
+    def one_login() -> Iterator[DeliveryRefused | None]:
+        run, attempt = _attempt(c.login, c.password)
+        with ledger.one_login(conn, "voso", run, attempt, kind_of) as told:
+            yield None if told is None else DeliveryRefused("F34", told[1]) if told[0] == "login_refused" else SourceUnreachable("F31", told[1], True)
 
     c = Connection.get("voso")
     return VosoClient(base_url_of(c.conn_type, c.host, c.port, c.schema, c.extra_dejson), c.login, c.password, one_login=one_login)

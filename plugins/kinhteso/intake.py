@@ -21,7 +21,7 @@ import psycopg
 from kinhteso import contracts, ledger, registers
 from kinhteso.landing import Landing
 from kinhteso.platforms import postmart, voso
-from kinhteso.readers import DeliveryRefused
+from kinhteso.readers import DeliveryRefused, SourceUnreachable
 from kinhteso.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -34,6 +34,10 @@ REASON_LENGTH = 2000
 
 class StepFailed(Exception):
     """Some deliveries of this step were refused or are missing; each is named, with what to do."""
+
+
+class StepBroken(Exception):
+    """Something that no rule foresees happened to a delivery; the others of the step were done. Trying again may help."""
 
 
 @dataclass
@@ -107,6 +111,10 @@ def land_postmart(conn: psycopg.Connection[Any], sftp: Any, settings: Settings, 
                     log.info("ignored, v%s is accepted: %s", newest_accepted, error)
                 else:
                     _refuse(conn, arrivals, contract, offered_day, day, error)
+            except (OSError, EOFError):
+                raise  # the connection is gone
+            except Exception as error:
+                _refuse(conn, arrivals, contract, offered_day, day, _unforeseen(contract, offered_day, error))
     arrivals.is_due = not _has_come(conn, "postmart", dataset, day)
     return arrivals
 
@@ -140,9 +148,11 @@ def land_voso(
             ledger.expect(conn, "voso", dataset, wanted, deadline(wanted), mode=contract.mode, reason=str(error))
         except DeliveryRefused as error:
             _refuse(conn, arrivals, contract, wanted, day, error)
-            if error.rule_id == "F34":
-                arrivals.is_final = True
+            arrivals.is_final = error.rule_id == "F34"
+            if arrivals.is_final or isinstance(error, SourceUnreachable):
                 break
+        except Exception as error:
+            _refuse(conn, arrivals, contract, wanted, day, _unforeseen(contract, wanted, error))
     if source is not None:
         source.close()
     arrivals.is_due = not _has_come(conn, "voso", dataset, day)
@@ -243,7 +253,9 @@ def load(conn: psycopg.Connection[Any], settings: Settings, source: str, dataset
 
     contract = contracts.load_contract(source, dataset)
     landing = Landing(settings.landing)
-    return _each(ledger.exports_to_load(conn, source, dataset), lambda e: loading.load(conn, e, contract, landing, settings.phone_key), (loading.LoadRefused,))
+    return _each(
+        conn, ledger.exports_to_load(conn, source, dataset), lambda e: loading.load(conn, e, contract, landing, settings.phone_key), (loading.LoadRefused,)
+    )
 
 
 def judge(conn: psycopg.Connection[Any], settings: Settings, source: str, dataset: str) -> list[int]:
@@ -253,17 +265,41 @@ def judge(conn: psycopg.Connection[Any], settings: Settings, source: str, datase
         return []
     from kinhteso import judging
 
-    return _each(waiting, lambda e: judging.judge(conn, e), (judging.JudgementFailed, ledger.ConservationBroken))
+    return _each(conn, waiting, lambda e: judging.judge(conn, e), (judging.JudgementFailed, ledger.ConservationBroken))
 
 
-def _each(export_ids: Iterable[int], step: Callable[[int], Any], refusals: tuple[type[Exception], ...]) -> list[int]:
-    done, failed = [], []
+def _unforeseen(contract: contracts.Contract, day: date, error: Exception) -> Exception:
+    log.error("%s/%s %s", contract.source, contract.dataset, day, exc_info=error)
+    return RuntimeError(
+        f"{contract.source}/{contract.dataset} {day}: {_first_line(error)}. No rule foresees this. The next run tries again; if it stays, tell the "
+        "data platform team. Runbook: docs/runbooks/export-rejected.md"
+    )
+
+
+def _first_line(error: Exception) -> str:
+    """The type and the first line of an error: what the database adds in further lines may hold values of rows."""
+    return f"{type(error).__name__}: {(str(error).splitlines() or ['no message'])[0][:300]}".replace("\0", "␀")
+
+
+def _each(conn: psycopg.Connection[Any], export_ids: Iterable[int], step: Callable[[int], Any], refusals: tuple[type[Exception], ...]) -> list[int]:
+    """Do ``step`` for every export, whatever becomes of the ones before it (I8); then raise StepBroken or StepFailed naming what went wrong."""
+    done, failed, broken = [], [], []
     for export_id in export_ids:
         try:
             step(export_id)
             done.append(export_id)
         except refusals as error:
             failed.append(str(error))
+        except Exception as error:
+            if conn.broken:
+                raise
+            label = ledger.get(conn, export_id).label
+            log.error("%s", label, exc_info=error)
+            broken.append(
+                f"{label}: {_first_line(error)}. It stays where it was; the next try or run takes it up again. If it stays, tell the data platform team."
+            )
+    if broken:
+        raise StepBroken("\n\n".join(broken + failed))
     if failed:
         raise StepFailed("\n\n".join(failed))
     return done

@@ -379,30 +379,40 @@ def conservation(conn: psycopg.Connection, id: int) -> None:
 # ---- refused logins ------------------------------------------------------------------------------------------------------------
 
 
-@contextmanager
-def one_login(conn: psycopg.Connection, source: str, attempt: str, is_refusal: Callable[[Exception], bool]) -> Iterator[str | None]:
-    """Let one task of a run log in at a time, and none after `source` refused one of them (F34: no second try, the account may be locked).
+#: How long the other tasks of a run believe the one that found the source unreachable; shorter than a sensor's pause.
+UNREACHABLE_SECONDS = 240
 
-    `attempt` names the run, its try and the credentials (a digest). Yields None, or the refusal in words when this attempt was refused before;
-    then nothing is to be asked. An error of the body for which `is_refusal` holds is noted.
+
+@contextmanager
+def one_login(conn: psycopg.Connection, source: str, run: str, attempt: str, kind_of: Callable[[Exception], str | None]) -> Iterator[tuple[str, str] | None]:
+    """Let one task of a run log in at a time, and spare the others what it learned: that `source` refuses the login (F34: no second try, the
+    account may be locked), or that it does not answer.
+
+    `run` names the run and a digest of the credentials, `attempt` its try as well. Yields None, or (kind, words) where another task was told so
+    before; then nothing is to be asked. `kind_of` an error of the body is "login_refused", "unreachable" or None.
     """
-    key = f"{source}|login"
-    conn.execute("select pg_advisory_lock(hashtextextended(%s, 2))", [key])
+    lock, keys = f"{source}|login", {"login_refused": attempt, "unreachable": run}
+    conn.execute("select pg_advisory_lock(hashtextextended(%s, 2))", [lock])
     try:
-        noted = conn.execute("select value from ops.source_pin where source = %s and kind = 'login_refused'", [source]).fetchone()
-        known, _, words = noted[0].partition("\n") if noted else ("", "", "")
+        known = conn.execute(
+            "select kind, value from ops.source_pin where source = %s and kind = any(%s)"
+            " and (kind <> 'unreachable' or pinned_at > now() - make_interval(secs => %s)) order by kind",
+            [source, list(keys), UNREACHABLE_SECONDS],
+        ).fetchall()
+        told = next(((kind, value.partition("\n")[2]) for kind, value in known if value.partition("\n")[0] == keys[kind]), None)
         try:
-            yield words if known == attempt else None
+            yield told
         except Exception as error:
-            if is_refusal(error):
+            kind = None if told else kind_of(error)
+            if kind:
                 conn.execute(
-                    """insert into ops.source_pin (source, kind, value) values (%s, 'login_refused', %s)
+                    """insert into ops.source_pin (source, kind, value) values (%s, %s, %s)
                        on conflict (source, kind) do update set value = excluded.value, pinned_at = now()""",
-                    [source, f"{attempt}\n{error}"],
+                    [source, kind, f"{keys[kind]}\n{error}"],
                 )
             raise
     finally:
-        conn.execute("select pg_advisory_unlock(hashtextextended(%s, 2))", [key])
+        conn.execute("select pg_advisory_unlock(hashtextextended(%s, 2))", [lock])
 
 
 # ---- looking things up ---------------------------------------------------------------------------------------------------------

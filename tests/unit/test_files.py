@@ -197,3 +197,20 @@ def test_a_date_that_lost_its_format_is_read_by_its_serial_number(given, read_as
     found, _ = rows_of("orders", "o.xlsx", workbook([row]), tmp_path)
     assert (found[0][1]["created_at"], found[0][1]["event_at"]) == (read_as, read_as)
     assert found[0][1]["quantity"] == found[0][1]["unit_price_vnd"] == "44457", "only dates are dates"
+
+
+def test_what_a_mac_puts_beside_the_parts_is_told_and_not_read(tmp_path):
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("folder/", b"")
+        for name in ("__MACOSX/._R_p01of01.csv", ".DS_Store", "._R_p01of01.csv"):
+            archive.writestr(name, b"\0\5\x16\7")
+        archive.writestr("R_p01of01.csv", csv_file("refunds", REFUND))
+    found, stream = rows_of("refunds", "r.zip", out.getvalue(), tmp_path)
+    assert len(found) == 1 and any("__MACOSX" in w for w in stream.warnings)
+
+
+def test_a_refusal_can_be_written_into_the_database(tmp_path):
+    with pytest.raises(DeliveryRefused) as refused:
+        rows_of("refunds", "r.csv", b"\0\5\x16\7;x\r\n", tmp_path)
+    assert "\0" not in str(refused.value)

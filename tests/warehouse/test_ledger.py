@@ -575,3 +575,48 @@ def test_another_day_does_not_wait(committed, warehouse_dsn):
         with pytest.raises(psycopg.errors.LockNotAvailable):
             ledger.accept(other, today)
     assert ledger.accept(committed, today).state == "accepted"
+
+
+class Down(Exception):
+    """What the tests call unreachable."""
+
+
+class Refused(Exception):
+    """What the tests call a refused login."""
+
+
+def kind_of(error: Exception) -> str | None:
+    return {"Down": "unreachable", "Refused": "login_refused"}.get(type(error).__name__)
+
+
+def try_login(conn, run: str, attempt: str, error: Exception | None = None):
+    """What a task is told before it asks; with ``error`` it asks and gets that."""
+    try:
+        with ledger.one_login(conn, "voso", run, attempt, kind_of) as told:
+            if told is None and error:
+                raise error
+    except (Down, Refused):
+        return "asked"
+    return told
+
+
+def test_a_refused_login_is_spared_the_other_tasks_of_the_run(db):
+    assert try_login(db, "run", "run 1") is None
+    assert try_login(db, "run", "run 1", Refused("wrong password")) == "asked"
+    assert try_login(db, "run", "run 1", Refused("again")) == ("login_refused", "wrong password")
+    assert try_login(db, "run", "run 2") is None, "a person cleared the task"
+    assert try_login(db, "other", "other 1") is None, "another run, or other credentials"
+
+
+def test_a_source_that_does_not_answer_is_spared_the_other_tasks_for_a_while(db):
+    assert try_login(db, "run", "run 1", Down("status 503")) == "asked"
+    assert try_login(db, "run", "run 2", Down("again")) == ("unreachable", "status 503"), "also the next try of the run"
+    assert try_login(db, "other", "other 1") is None
+    db.execute("update ops.source_pin set pinned_at = now() - interval '10 minutes'")
+    assert try_login(db, "run", "run 3") is None, "the next look of a sensor asks again"
+
+
+def test_other_errors_are_not_noted(db):
+    with pytest.raises(KeyError), ledger.one_login(db, "voso", "run", "run 1", kind_of):
+        raise KeyError("x")
+    assert db.execute("select count(*) from ops.source_pin").fetchone() == (0,)

@@ -838,3 +838,25 @@ def test_a_wrong_encoding_is_told_by_place_and_not_by_content(db, landing):
     assert refusal.rule_id == "F18" and "line 3" in str(refusal)
     assert "0900000012" not in str(refusal) and "Hoàng" not in str(refusal)
     assert ".." not in str(refusal)
+
+
+def test_a_delivery_that_breaks_does_not_hold_up_the_next_one(db, landing, monkeypatch):
+    """I8: whatever happens to one export, those after it are loaded; the step is red and says of which it speaks."""
+    from kinhteso import intake
+    from kinhteso.settings import Settings
+
+    first = landed_postmart(db, landing, "refunds", csv_file("refunds", [refund(1)]), "csv", version=1)
+    second = landed_postmart(db, landing, "refunds", csv_file("refunds", [refund(2)]), "csv", version=2)
+    load_one = loading.load
+
+    def broken(conn, export_id, *rest, **named):
+        if export_id == first:
+            raise ZeroDivisionError("nobody foresaw this\nDETAIL: Hoàng Thị Mai")
+        return load_one(conn, export_id, *rest, **named)
+
+    monkeypatch.setattr(loading, "load", broken)
+    settings = Settings(str(landing.root), "", "demo-pepper")
+    with pytest.raises(intake.StepBroken, match=r"postmart/refunds .* v1: ZeroDivisionError: nobody foresaw this\.") as told:
+        intake.load(db, settings, "postmart", "refunds")
+    assert "Mai" not in str(told.value)
+    assert (state(db, first), state(db, second)) == ("landed", "loaded")

@@ -404,7 +404,11 @@ def down(_: argparse.Namespace) -> int:
 
 
 def replay(arguments: argparse.Namespace) -> int:
-    first, last = date.fromisoformat(arguments.first), date.fromisoformat(arguments.last or arguments.first)
+    try:
+        first, last = date.fromisoformat(arguments.first), date.fromisoformat(arguments.last or arguments.first)
+    except ValueError as error:
+        console.print(f"FROM and TO are days of the form YYYY-MM-DD: {error}.")
+        return 2
     if last < first:
         console.print(f"FROM={first} is after TO={last}.")
         return 2

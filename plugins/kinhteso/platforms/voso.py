@@ -24,7 +24,7 @@ import tenacity
 from kinhteso import business_day
 from kinhteso.contracts import Contract
 from kinhteso.landing import Delivery, Landing, Part, sha256_of_parts
-from kinhteso.readers import DeliveryRefused
+from kinhteso.readers import DeliveryRefused, SourceUnreachable
 
 PAGE_SIZE = 100
 OVERLAP = timedelta(minutes=10)
@@ -114,7 +114,7 @@ class Answer:
 class VosoClient:
     """Talks to the export API. Messages and logs never hold the password or a token.
 
-    ``one_login`` is entered for each log-in; what it yields is the refusal that another task of the run got, and then nothing is asked.
+    ``one_login`` is entered for each log-in; what it yields is what another task of the run was told, and then nothing is asked.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ class VosoClient:
         username: str | None,
         password: str | None,
         *,
-        one_login: Callable[[], contextlib.AbstractContextManager[str | None]] = contextlib.nullcontext,
+        one_login: Callable[[], contextlib.AbstractContextManager[DeliveryRefused | None]] = contextlib.nullcontext,
         sleep: Callable[[float], None] = time.sleep,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
@@ -289,10 +289,15 @@ class VosoClient:
     # ---- login ----
 
     def _log_in(self) -> None:
-        with self._one_login() as refused:
-            if refused:
-                raise DeliveryRefused("F34", refused)
-            self._ask_for_tokens()
+        with self._one_login() as told:
+            if told:
+                raise told
+            try:
+                self._ask_for_tokens()
+            except DeliveryRefused as error:
+                if error.retriable:
+                    raise SourceUnreachable(error.rule_id, str(error), True) from error
+                raise
 
     def _ask_for_tokens(self) -> None:
         self._token = None

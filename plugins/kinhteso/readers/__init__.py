@@ -15,9 +15,13 @@ class DeliveryRefused(Exception):
     """A delivery that must not be loaded. ``rule_id`` is a fault or rule of EXPORTS §13, §14; ``retriable``: it may yet come right."""
 
     def __init__(self, rule_id: str, message: str, retriable: bool = False) -> None:
-        super().__init__(message)
+        super().__init__(message.replace("\0", "␀"))  # the message goes into the database, which has no text with NUL
         self.rule_id = rule_id
         self.retriable = retriable
+
+
+class SourceUnreachable(DeliveryRefused):
+    """The source does not answer, so there is no sense in asking it for more now."""
 
 
 @dataclass(frozen=True)

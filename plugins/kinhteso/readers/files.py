@@ -164,9 +164,17 @@ def _csv(stream: RowStream, subject: Subject, f: BinaryIO, origin: str | None = 
 def _zip(stream: RowStream, subject: Subject, f: BinaryIO) -> Iterator[tuple[int, int, list[str | None]]]:
     try:
         archive = zipfile.ZipFile(f)
-        names = [n for n in archive.namelist() if not n.endswith("/")]
+        everything = [n for n in archive.namelist() if not n.endswith("/")]
     except (zipfile.BadZipFile, OSError, NotImplementedError) as error:
         raise subject.refused("F01", f"the ZIP is damaged ({error}).") from error
+    # what a Mac or a file manager puts beside the parts (resource forks, folder settings) is none of them
+    names = [
+        n
+        for n in everything
+        if not n.startswith("__MACOSX/") and n.rpartition("/")[2].lower().endswith((".csv", ".txt")) and not n.rpartition("/")[2].startswith(".")
+    ]
+    if len(names) < len(everything):
+        stream.warnings.append(f"F13: the ZIP holds what is no part: {', '.join(sorted(set(everything) - set(names)))}; it stays in the landing")
     parts = {}
     for name in names:
         match = _PART.search(name)
