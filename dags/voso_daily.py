@@ -25,8 +25,8 @@ A red `land` names the request and what the source said; a refused login is neve
 data, so the next run begins where the last good one ended. Runbooks: `export-late`, `login-refused`, `export-rejected`.
 
 ## How to re-run
-Clear the red task, or trigger with `{"business_day": "YYYY-MM-DD"}`, or `make replay FROM=… TO=…`: what was rejected of that day is read
-again, so correct the contract first. Twice changes nothing.
+Clear the red task, or trigger with `{"business_day": "YYYY-MM-DD"}`, or `make replay FROM=… TO=…`: a day that was rejected is pulled
+again. Twice changes nothing.
 """
 
 
@@ -46,8 +46,6 @@ def voso_daily():
         context["dataset"] = dataset
         day = dagkit.business_day(context)
         with dagkit.warehouse() as conn, intake.expected(conn, dagkit.settings(), "voso", dataset, day):
-            if dagkit.is_by_hand(context):
-                intake.reopen(conn, "voso", dataset, day)
             arrivals = intake.land_voso(conn, lambda: dagkit.voso_client(conn), dagkit.settings(), dataset, day, context["run_id"])
             is_over = dagkit.is_replay(context) or datetime.now(intake.LOCAL) >= intake.deadline(day)
             return dagkit.landed_or_wait(conn, arrivals, "voso", dataset, day, is_over=is_over)

@@ -38,10 +38,12 @@ class Pipeline:
     served: Served
     state: Path
     problems: list[str]
+    runs: int = 0
 
     def take(self, day: date, *, at: str = "06:00", sources: tuple[str, ...] = ("registers", "postmart", "voso")) -> None:
         """Land, load and judge everything that is there for ``day`` on the next morning."""
         self.served.clock(f"{day + timedelta(days=1)}T{at}")
+        self.runs += 1
         with warehouse.connect(self.dsn) as conn:
             for source in sources:
                 for dataset in SOURCES[source]:
@@ -58,9 +60,9 @@ class Pipeline:
             return intake.land_registers(conn, self.settings, dataset, None)
         if source == "postmart":
             with outbox(self.served) as sftp:
-                return intake.land_postmart(conn, sftp, self.settings, dataset, day, None)
+                return intake.land_postmart(conn, sftp, self.settings, dataset, day, f"run {self.runs}")
         http = self.served.http
-        return intake.land_voso(conn, lambda: VosoClient(http["base_url"], http["username"], http["password"]), self.settings, dataset, day, None)
+        return intake.land_voso(conn, lambda: VosoClient(http["base_url"], http["username"], http["password"]), self.settings, dataset, day, f"run {self.runs}")
 
     def release(self) -> publishing.Release | None:
         """Build and publish."""

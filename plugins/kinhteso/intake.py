@@ -63,20 +63,25 @@ def days_to_look_at(first_day: date, day: date) -> list[date]:
     return [start + timedelta(days=n) for n in range((day - start).days + 1)]
 
 
-def _refuse(conn: psycopg.Connection[Any], arrivals: Arrivals, contract: contracts.Contract, day: date, asked: date, error: Exception) -> None:
-    """Tell a refusal and note it. Of a day before the asked one it is told when it is new, not again with every run of the 35 days (I8)."""
-    known = ledger.expected_reason(conn, contract.source, contract.dataset, day)
-    if day == asked or known != str(error)[:REASON_LENGTH]:
+def _refuse(
+    conn: psycopg.Connection[Any], arrivals: Arrivals, contract: contracts.Contract, day: date, asked: date, run_id: str | None, error: Exception
+) -> None:
+    """Tell a refusal and note it. Of a day before the asked one it is told by the run that finds it, not again by every run of the 35 days (I8)."""
+    reason = str(error)[:REASON_LENGTH]
+    known, told_by = ledger.expected_reason(conn, contract.source, contract.dataset, day)
+    is_new = known != reason or told_by in (None, run_id)
+    if day == asked or is_new:
         arrivals.refused.append(str(error))
     arrivals.told.add(day)
     log.error("%s", error)
-    ledger.expect(conn, contract.source, contract.dataset, day, deadline(day), mode=contract.mode, reason=str(error)[:REASON_LENGTH])
+    due = deadline(day)
+    ledger.expect(conn, contract.source, contract.dataset, day, due, mode=contract.mode, reason=reason, run_id=run_id if is_new else None)
 
 
 def reopen(conn: psycopg.Connection[Any], source: str, dataset: str, day: date) -> list[int]:
     """A run that is repeated by hand reads again what was rejected of its day: the contract, a word or a code may have been corrected since.
 
-    What a higher version has replaced by now stays rejected (F11).
+    What a higher version has replaced by now stays rejected (F11). Vỏ Sò is asked again instead: a rejected pull is no accepted one.
     """
     versions = ledger.known_versions(conn, source, dataset, day).values()
     accepted = max((e.version for e in versions if e.state == "accepted"), default=0)
@@ -93,12 +98,12 @@ def land_postmart(conn: psycopg.Connection[Any], sftp: Any, settings: Settings, 
             offers = [o for o in postmart.offers(sftp, offered_day, [contract]) if o.dataset == dataset]
         except DeliveryRefused as error:
             if offered_day == day or not known:
-                _refuse(conn, arrivals, contract, offered_day, day, error)
+                _refuse(conn, arrivals, contract, offered_day, day, run_id, error)
             continue
         newest_accepted = max((e.version for e in known.values() if e.state == "accepted"), default=0)
         for offer in sorted(offers, key=lambda o: o.version):
             export = known.get(offer.version)
-            if export is not None and (export.sha256 == offer.sha256 or (offered_day != day and ledger.is_known_change(conn, export, offer.sha256))):
+            if export is not None and (export.sha256 == offer.sha256 or (offered_day != day and ledger.is_known_change(conn, export, offer.sha256, run_id))):
                 continue
             try:
                 delivery = postmart.land(sftp, offer, contract, landing, settings.first_day)
@@ -110,11 +115,11 @@ def land_postmart(conn: psycopg.Connection[Any], sftp: Any, settings: Settings, 
                 if offer.version < newest_accepted:  # F11: an older version changes nothing, nor does a damaged one
                     log.info("ignored, v%s is accepted: %s", newest_accepted, error)
                 else:
-                    _refuse(conn, arrivals, contract, offered_day, day, error)
+                    _refuse(conn, arrivals, contract, offered_day, day, run_id, error)
             except (OSError, EOFError):
                 raise  # the connection is gone
             except Exception as error:
-                _refuse(conn, arrivals, contract, offered_day, day, _unforeseen(contract, offered_day, error))
+                _refuse(conn, arrivals, contract, offered_day, day, run_id, _unforeseen(contract, offered_day, error))
     arrivals.is_due = not _has_come(conn, "postmart", dataset, day)
     return arrivals
 
@@ -147,12 +152,12 @@ def land_voso(
             arrivals.told.add(wanted)
             ledger.expect(conn, "voso", dataset, wanted, deadline(wanted), mode=contract.mode, reason=str(error))
         except DeliveryRefused as error:
-            _refuse(conn, arrivals, contract, wanted, day, error)
+            _refuse(conn, arrivals, contract, wanted, day, run_id, error)
             arrivals.is_final = error.rule_id == "F34"
             if arrivals.is_final or isinstance(error, SourceUnreachable):
                 break
         except Exception as error:
-            _refuse(conn, arrivals, contract, wanted, day, _unforeseen(contract, wanted, error))
+            _refuse(conn, arrivals, contract, wanted, day, run_id, _unforeseen(contract, wanted, error))
     if source is not None:
         source.close()
     arrivals.is_due = not _has_come(conn, "voso", dataset, day)
@@ -314,7 +319,7 @@ def refusals(conn: psycopg.Connection[Any], source: str, day: date, datasets: It
             continue
         newest = max(versions.values(), key=lambda e: e.version, default=None)
         if newest is None:
-            reason = ledger.expected_reason(conn, source, dataset, day)
+            reason, _ = ledger.expected_reason(conn, source, dataset, day)
             lines.append(f"{source}/{dataset} {day} v1: " + (f"nothing was taken. {reason}" if reason else "nobody has asked for it yet"))
         else:
             stuck = "" if newest.state in ("rejected", "superseded") else ", and no further: an earlier task failed; read its log, then clear it"

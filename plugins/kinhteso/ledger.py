@@ -117,6 +117,7 @@ def expect(
     *,
     mode: str = "snapshot",
     reason: str | None = None,
+    run_id: str | None = None,
 ) -> int | None:
     """Note that a day's delivery is due at `deadline`; None when one of that day is known already. Stands as version 1 until it comes.
 
@@ -127,23 +128,25 @@ def expect(
             return None
         id = export_id(source, dataset, "", business_day, 1)
         conn.execute(
-            """insert into ops.export (export_id, source, dataset, business_day, version, mode, state, reason, expected_at)
-               values (%s, %s, %s, %s, 1, %s, 'expected', %s, %s)
-               on conflict (export_id) do update set expected_at = excluded.expected_at, reason = coalesce(%s, ops.export.reason)""",
-            [id, source, dataset, business_day, mode, reason or f"due at {deadline.isoformat()}", deadline, reason],
+            """insert into ops.export (export_id, source, dataset, business_day, version, mode, state, reason, expected_at, run_id)
+               values (%s, %s, %s, %s, 1, %s, 'expected', %s, %s, %s)
+               on conflict (export_id) do update set expected_at = excluded.expected_at, reason = coalesce(%s, ops.export.reason),
+                 run_id = coalesce(excluded.run_id, ops.export.run_id)""",
+            [id, source, dataset, business_day, mode, reason or f"due at {deadline.isoformat()}", deadline, run_id, reason],
         )
         return id
 
 
-def expected_reason(conn: psycopg.Connection, source: str, dataset: str, business_day: dt.date) -> str | None:
-    """Why a day is still expected, as it was noted last; None where nothing is expected."""
+def expected_reason(conn: psycopg.Connection, source: str, dataset: str, business_day: dt.date) -> tuple[str | None, str | None]:
+    """Why a day is still expected, as it was noted last, and by which run; (None, None) where nothing is expected."""
     found = _exports(conn, "source = %s and dataset = %s and business_day = %s and state = 'expected' limit 1", [source, dataset, business_day])
-    return found[0].reason if found else None
+    return (found[0].reason, found[0].run_id) if found else (None, None)
 
 
-def is_known_change(conn: psycopg.Connection, export: Export, sha256: str) -> bool:
-    """Whether these other bytes under the name of ``export`` were told before (F12)."""
-    return conn.execute("select 1 from ops.content_change where export_id = %s and sha256 = %s", [export.export_id, sha256]).fetchone() is not None
+def is_known_change(conn: psycopg.Connection, export: Export, sha256: str, run_id: str | None) -> bool:
+    """Whether another run than ``run_id`` has told of these other bytes under the name of ``export`` (F12)."""
+    query = "select 1 from ops.content_change where export_id = %s and sha256 = %s and run_id is distinct from %s"
+    return conn.execute(query, [export.export_id, sha256, run_id]).fetchone() is not None
 
 
 def landed(conn: psycopg.Connection, delivery: Any, run_id: str | None = None) -> int:

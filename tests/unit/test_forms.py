@@ -235,3 +235,19 @@ def test_a_date_of_a_form_that_lost_its_format(tmp_path):
     ]
     found, _ = read(book(("x", rows)), "leads", "Bieu04_187_20210915.xlsx", tmp_path)
     assert found[0]["recognised_on"] == "01/09/2021"
+
+
+def test_a_number_that_is_merged_over_a_team(tmp_path):
+    columns = ["STT", "Tên xã", "Thôn/Bản/Khối phố", "Số, ngày QĐ thành lập", "Họ và tên", "Năm sinh", "Chức vụ", "Nhiệm vụ trong tổ", "Số điện thoại",
+               "Đã tập huấn", "Ngày tập huấn", "Đơn vị tập huấn", "Ghi chú"]  # fmt: skip
+    rows = [
+        *head(title="BIỂU SỐ 02: DANH SÁCH TỔ CÔNG NGHỆ CỘNG ĐỒNG"), columns,
+        [1, "Xã Vạn Linh", "Thôn A", "45/QĐ", "Người Một", 1980, None, "Tổ trưởng", None, "Có"],
+        [None, None, None, None, "Người Hai", 1981, None, "Thành viên", None, "x"],
+        [2, "Xã Gia Lộc", "Thôn B", "46/QĐ", "Người Ba", 1982, None, "Tổ trưởng", None, "Không"],
+        [None, None, None, None, "Người Bốn", 1983, None, "Thành viên", None, None],
+    ]  # fmt: skip
+    found, _ = read(book(("x", rows)), "teams", "Bieu02_187_20210915.xlsx", tmp_path)
+    assert [(r["stt"], r["commune_name"], r["hamlet_raw"], r["decision"]) for r in found] == [
+        ("1", "Xã Vạn Linh", "Thôn A", "45/QĐ"), ("1", "Xã Vạn Linh", "Thôn A", "45/QĐ"), ("2", "Xã Gia Lộc", "Thôn B", "46/QĐ"), ("2", "Xã Gia Lộc", "Thôn B", "46/QĐ"),
+    ]  # fmt: skip

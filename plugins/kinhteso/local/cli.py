@@ -375,7 +375,8 @@ def up(_: argparse.Namespace) -> int:
     stack.home.mkdir(parents=True, exist_ok=True)
     try:
         with signals():
-            airflow = start_all(stack, with_parent=False, schedules=not stack.simulated, port=8080)
+            by_clock = not stack.simulated and stack.env.get("KINHTESO_SCHEDULES") != "off"
+            airflow = start_all(stack, with_parent=False, schedules=by_clock, port=8080)
     except BaseException:
         stop_ours(stack)
         raise

@@ -299,7 +299,7 @@ def _sheet_rows(stream: RowStream, sheet: _Sheet, contract: Any, origin: str, as
             if values[n] is None:
                 values[n] = last.get(n)
             elif names[n] == "commune_name" and values[n] != last.get(n):
-                last = {n: values[n]}
+                last = {k: v for k, v in last.items() if names[k] == "stt"} | {n: values[n]}
             else:
                 last[n] = values[n]
         for n in dates:
