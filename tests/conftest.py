@@ -47,6 +47,20 @@ def template(postgres: str) -> str:
     return name
 
 
+@pytest.fixture(scope="module")
+def shared_db(postgres: str, template: str) -> Iterator[psycopg.Connection]:
+    """One migrated warehouse for a whole file: making one takes longer than most tests. What a test writes it has to roll back."""
+    from kinhteso import warehouse
+
+    name = f"kinhteso_shared_{os.getpid()}_{next(_numbers)}"
+    with psycopg.connect(postgres, autocommit=True) as admin:
+        admin.execute(f"create database {name} template {template}")  # type: ignore[arg-type]
+    with warehouse.connect(make_conninfo(postgres, dbname=name), "kinhteso test") as conn:
+        yield conn
+    with psycopg.connect(postgres, autocommit=True) as admin:
+        admin.execute(f"drop database {name} with (force)")  # type: ignore[arg-type]
+
+
 @pytest.fixture()
 def warehouse_dsn(postgres: str, template: str) -> Iterator[str]:
     """DSN of a fresh, migrated warehouse that is dropped afterwards."""

@@ -1,7 +1,6 @@
 """The ledger says of every delivery where it is; what comes twice, late, changed or from two sides at once ends in one state."""
 
 import datetime as dt
-import os
 import threading
 
 import deliveries as d
@@ -10,29 +9,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from kinhteso import ledger, warehouse
-from psycopg.conninfo import make_conninfo
 
 NEXT_DAY = d.DAY + dt.timedelta(days=1)
 NOON = dt.datetime(2021, 9, 15, 5, 0, tzinfo=dt.UTC)
 
 
-@pytest.fixture(scope="module")
-def shared(postgres, template):
-    """One migrated warehouse for this file: making one takes longer than most of its tests."""
-    name = f"kinhteso_ledger_{os.getpid()}"
-    with psycopg.connect(postgres, autocommit=True) as admin:
-        admin.execute(f"create database {name} template {template}")
-    with warehouse.connect(make_conninfo(postgres, dbname=name), "kinhteso test") as conn:
-        yield conn
-    with psycopg.connect(postgres, autocommit=True) as admin:
-        admin.execute(f"drop database {name} with (force)")
-
-
 @pytest.fixture()
-def db(shared):
+def db(shared_db):
     """The shared warehouse, as empty as it was before."""
-    with shared.transaction(force_rollback=True):
-        yield shared
+    with shared_db.transaction(force_rollback=True):
+        yield shared_db
 
 
 @pytest.fixture()
@@ -260,29 +246,29 @@ def test_a_pull_on_time_counts_even_when_a_late_one_with_a_higher_number_was_fir
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.booleans(), min_size=1, max_size=4), st.randoms(use_true_random=False))
-def test_whatever_the_order_of_arrival_the_highest_good_version_counts(shared, good, random):
+def test_whatever_the_order_of_arrival_the_highest_good_version_counts(shared_db, good, random):
     """Each version lands, is judged and gets its verdict, in its own time."""
     turns = [version for version in range(1, len(good) + 1) for _ in range(3)]
     random.shuffle(turns)
     done: dict[int, int] = {}
-    with shared.transaction(force_rollback=True):
+    with shared_db.transaction(force_rollback=True):
         for version in turns:  # the k-th time a version is drawn, it takes its k-th step
             rows, stage = d.many(d.product, version), done.get(version, 0)
             done[version] = stage + 1
             id = ledger.export_id("postmart", "products", "", d.DAY, version)
             if stage == 0:
-                assert d.land(shared, "postmart", "products", rows, version=version) == id
+                assert d.land(shared_db, "postmart", "products", rows, version=version) == id
             elif stage == 1:
-                judged(shared, rows=rows, version=version)
+                judged(shared_db, rows=rows, version=version)
             elif good[version - 1]:
-                ledger.accept(shared, id)
-            elif ledger.get(shared, id).state == "judged":
-                ledger.reject(shared, id, "not good")
+                ledger.accept(shared_db, id)
+            elif ledger.get(shared_db, id).state == "judged":
+                ledger.reject(shared_db, id, "not good")
         best = max((n for n, is_good in enumerate(good, 1) if is_good), default=None)
-        assert [e.version for e in ledger.accepted(shared, "postmart", "products", d.DAY)] == ([best] if best else [])
-        ended = states(shared)
+        assert [e.version for e in ledger.accepted(shared_db, "postmart", "products", d.DAY)] == ([best] if best else [])
+        ended = states(shared_db)
         assert {ended[n] for n in ended if n != best} <= {"superseded", "rejected"}
-        assert sum(1 if kind == "accepted" else -1 for _, kind in changes(shared)) == (1 if best else 0), "the queue adds up to what counts"
+        assert sum(1 if kind == "accepted" else -1 for _, kind in changes(shared_db)) == (1 if best else 0), "the queue adds up to what counts"
 
 
 # ---- conservation --------------------------------------------------------------------------------------------------------------

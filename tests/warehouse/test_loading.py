@@ -7,7 +7,6 @@ import hashlib
 import hmac
 import io
 import json
-import os
 import re
 import unicodedata
 import zipfile
@@ -21,7 +20,6 @@ from hypothesis import strategies as st
 from kinhteso import ledger, loading, readers, warehouse
 from kinhteso.contracts import load_contract
 from kinhteso.landing import Delivery, Landing, Part, sha256_of_parts
-from psycopg.conninfo import make_conninfo
 
 DAY = dt.date(2021, 9, 14)
 PHONE_KEY = "demo-pepper"
@@ -33,23 +31,11 @@ def key(text: str) -> str:
     return hmac.new(PHONE_KEY.encode(), text.encode(), hashlib.sha256).hexdigest()
 
 
-@pytest.fixture(scope="module")
-def shared(postgres, template):
-    """One migrated warehouse for this file: making one takes longer than most of its tests."""
-    name = f"kinhteso_loading_{os.getpid()}"
-    with psycopg.connect(postgres, autocommit=True) as admin:
-        admin.execute(f"create database {name} template {template}")
-    with warehouse.connect(make_conninfo(postgres, dbname=name), "kinhteso test") as conn:
-        yield conn
-    with psycopg.connect(postgres, autocommit=True) as admin:
-        admin.execute(f"drop database {name} with (force)")
-
-
 @pytest.fixture()
-def db(shared):
+def db(shared_db):
     """The shared warehouse, as empty as it was before."""
-    with shared.transaction(force_rollback=True):
-        yield shared
+    with shared_db.transaction(force_rollback=True):
+        yield shared_db
 
 
 @pytest.fixture()
@@ -661,7 +647,7 @@ lines = st.lists(st.tuples(st.sampled_from(["43160", "51877"]), st.integers(1, 2
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(lines, min_size=1, max_size=4), st.data())
-def test_of_any_sheet_the_first_block_of_each_order_counts(shared, tmp_path, orders, data):
+def test_of_any_sheet_the_first_block_of_each_order_counts(shared_db, tmp_path, orders, data):
     orders = [Order(n, given_lines) for n, given_lines in enumerate(orders, 1)]
     blocks = data.draw(st.permutations([*orders, *data.draw(st.lists(st.sampled_from(orders), max_size=4))]))
     by_order = data.draw(st.booleans(), label="STT numbers the orders, not the blocks")
@@ -674,12 +660,12 @@ def test_of_any_sheet_the_first_block_of_each_order_counts(shared, tmp_path, ord
     declared = {"rows_declared": row - 1, "orders_declared": len(orders), "control_total": sum(order.total for order in orders)}
     content = orders_file(*[order.block(order.n if by_order else place) for place, order in enumerate(blocks, 1)])
     landing = Landing(tmp_path / hashlib.sha256(content).hexdigest())
-    with shared.transaction(force_rollback=True):
-        export_id = landed_postmart(shared, landing, "orders", content, "xlsx", **declared)
-        loaded = load(shared, landing, export_id)
-        assert aside(shared) == [(source_row, "duplicate") for source_row in expected]
+    with shared_db.transaction(force_rollback=True):
+        export_id = landed_postmart(shared_db, landing, "orders", content, "xlsx", **declared)
+        loaded = load(shared_db, landing, export_id)
+        assert aside(shared_db) == [(source_row, "duplicate") for source_row in expected]
         assert (loaded.rows_delivered, loaded.rows_duplicate) == (row - 1, len(expected))
-        ledger.conservation(shared, export_id)
+        ledger.conservation(shared_db, export_id)
 
 
 # ---- pages of the platform with an API ---------------------------------------------------------------------------------------------

@@ -1,7 +1,6 @@
 """Delivered text is read in one way only: what does not say what it should is NULL, and nothing is guessed."""
 
 import datetime as dt
-import os
 import unicodedata
 from decimal import Decimal
 
@@ -9,8 +8,7 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from kinhteso import personal, warehouse
-from psycopg.conninfo import make_conninfo
+from kinhteso import personal
 
 UTC = dt.UTC
 VIETNAMESE = "aàáảãạăằắẳẵặâầấẩẫậbcdđeèéẻẽẹêềếểễệghiìíỉĩịklmnoòóỏõọôồốổỗộơờớởỡợpqrstuùúủũụưừứửữựvxyỳýỷỹỵfjwz"
@@ -213,18 +211,6 @@ def test_the_business_day_ends_at_17_hours_utc_whatever_the_session_thinks(share
     with shared_db.transaction(force_rollback=True):
         shared_db.execute("select set_config('timezone', %s, true)", [zone])
         assert shared_db.execute("select parse.business_day(%s::timestamptz)::text", [moment]).fetchone()[0] == day
-
-
-@pytest.fixture(scope="module")
-def shared_db(postgres: str, template: str):
-    """One migrated database for tests that only read."""
-    name = f"kinhteso_parse_{os.getpid()}"
-    with psycopg.connect(postgres, autocommit=True) as admin:
-        admin.execute(f"create database {name} template {template}")
-    with warehouse.connect(make_conninfo(postgres, dbname=name), "kinhteso test") as conn:
-        yield conn
-    with psycopg.connect(postgres, autocommit=True) as admin:
-        admin.execute(f"drop database {name} with (force)")
 
 
 def read(conn: psycopg.Connection, function: str, texts: list[str]) -> list:
