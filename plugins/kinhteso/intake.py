@@ -270,7 +270,7 @@ def judge(conn: psycopg.Connection[Any], settings: Settings, source: str, datase
         return []
     from kinhteso import judging
 
-    return _each(conn, waiting, lambda e: judging.judge(conn, e), (judging.JudgementFailed, ledger.ConservationBroken))
+    return _each(conn, waiting, lambda e: judging.judge_strictly(conn, e), (judging.JudgementFailed, ledger.ConservationBroken))
 
 
 def _unforeseen(contract: contracts.Contract, day: date, error: Exception) -> Exception:

@@ -2,8 +2,9 @@
 
 One suite per dataset, built from its contract: what the columns say (required, type, allowed values and words, pattern, unique key) and
 the explicit `expectations:` of expectations/<source>/<dataset>.yml. Great Expectations reads the rows of one export from raw, less what the
-load has set aside, and its failures decide by severity: critical rejects the delivery, warning quarantines rows, info warns. Which rows fail
-is found by the same conditions in SQL, set-based; if the two ever count differently, nothing is decided and the task fails.
+load has set aside, and its failures decide by outcome: reject refuses the delivery, quarantine sets rows aside, fail keeps the data and fails the
+run, warn tells. Which rows fail is found by the same conditions in SQL, set-based; if the two ever count differently, nothing is decided and the
+task fails. Shares (`limits:`) and what needs history (kinhteso.history) are counted after that.
 
 Verdict, results, quarantine and the move in the ledger are one transaction. Great Expectations is imported inside the functions: it takes
 seconds, and most tasks do not need it.
@@ -18,9 +19,11 @@ from collections.abc import Iterable, Sequence
 from contextlib import contextmanager
 from csv import DictReader
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import psycopg
 from psycopg import sql
@@ -29,9 +32,10 @@ from kinhteso import ledger
 from kinhteso.warehouse import raw_columns
 
 RUNBOOK = "docs/runbooks/export-rejected.md"
+LOCAL = ZoneInfo("Asia/Ho_Chi_Minh")
 SAMPLE = 5
 SEEDS = Path(__file__).parents[2] / "dbt_project" / "seeds"
-SEVERITY = {"reject": "critical", "quarantine": "warning", "warn": "info"}
+SEVERITY = {"reject": "critical", "quarantine": "warning", "fail": "critical", "warn": "info"}
 _PARSERS = {
     "integer": "parse.integer", "decimal": "parse.decimal", "money": "parse.money", "date": "parse.local_date", "datetime": "parse.local_time",
     "epoch_ms": "parse.epoch_ms", "boolean": "parse.boolean", "rate": "parse.rate", "json": "parse.json",
@@ -47,6 +51,10 @@ log = logging.getLogger(__name__)
 
 class JudgementFailed(RuntimeError):
     """The delivery is rejected; the message says to a person what is wrong and what to do."""
+
+
+class CheckFailed(JudgementFailed):
+    """The delivery counts, but a check of outcome `fail` did not hold: the run must not be green (RELIABILITY I6)."""
 
 
 class JudgementBroken(RuntimeError):
@@ -99,6 +107,11 @@ class Verdict:
     def failed(self) -> list[Check]:
         return [check for check in self.checks if not check.passed]
 
+    @property
+    def red(self) -> list[Check]:
+        """Failed checks that fail the run of a delivery that counts."""
+        return [check for check in self.failed if check.outcome == "fail"] if self.state == "accepted" else []
+
 
 @dataclass
 class _Scope:
@@ -137,6 +150,19 @@ def judge(conn: psycopg.Connection, export_id: int, contract: Any = None, *, aga
     return verdict
 
 
+def judge_strictly(conn: psycopg.Connection, export_id: int, contract: Any = None) -> Verdict:
+    """`judge`, for a task of a run: raises CheckFailed, after all is committed, where a delivery counts but a check of outcome `fail` did not hold."""
+    verdict = judge(conn, export_id, contract)
+    if not verdict.red:
+        return verdict
+    export = ledger.get(conn, export_id)
+    if contract is None:
+        from kinhteso.contracts import load_contract
+
+        contract = load_contract(export.source, export.dataset)
+    raise CheckFailed(_for_a_person(export, contract, verdict.red, verdict.checks))
+
+
 def _verdict_on_file(conn: psycopg.Connection, export: ledger.Export) -> Verdict:
     rows = conn.execute(
         """select rule_id, rule_name, outcome, rule, passed, rows_failed, rows_total, sample, figure, bound from ops.check_result
@@ -148,6 +174,8 @@ def _verdict_on_file(conn: psycopg.Connection, export: ledger.Export) -> Verdict
 
 
 def _judge(conn: psycopg.Connection, export: ledger.Export, contract: Any, started: float) -> Verdict:
+    from kinhteso import history
+
     _forget(conn, export)
     scope = _Scope(export, contract)
     scope.words = _words_found(conn, export, contract)
@@ -164,7 +192,7 @@ def _judge(conn: psycopg.Connection, export: ledger.Export, contract: Any, start
     for rule, check in zip(rules, checks, strict=True):
         if rule.outcome == "quarantine" and not check.passed:
             _quarantine(conn, export, contract, rule)
-    checks += _limits(conn, scope, rules)
+    checks += _limits(conn, scope, rules) + history.checks(conn, export, contract)
     _store_results(conn, export, checks)
     conn.execute("drop table pg_temp.judged")
 
@@ -306,8 +334,8 @@ _PLACEHOLDER = re.compile(r"\{([a-z_]+(?:\.[A-Za-z0-9_]+)*)\}")
 
 
 def _fill(scope: _Scope, text: str) -> str:
-    """Put the facts of this export into a condition: {day}, {day_start}, {day_end}, {is_backlog}, {received_at}, {stores}, {previous},
-    {limit.RULE.parameter}, {carrier.SCHEME}, {communes.COLUMN}; {batch} stays for the judge.
+    """Put the facts of this export into a condition: {day}, {day_start}, {day_end}, {is_backlog}, {received_at}, {received_on}, {stores}, {previous},
+    {limit.RULE.parameter}, {carrier.SCHEME}, {communes.COLUMN}, {words.DOMAIN.CANONICAL} (to hold parse.word(…) against); {batch} stays for the judge.
     """
     export = scope.export
 
@@ -322,12 +350,17 @@ def _fill(scope: _Scope, text: str) -> str:
         if head == "is_backlog":
             return "true" if export.is_backlog else "false"
         if head == "received_at":
-            seen = export.pulled_at or export.received_at or export.landed_at
-            return f"timestamptz '{seen.isoformat()}'" if seen else "now()"
+            return f"timestamptz '{_seen(export).isoformat()}'"
         if head in ("stores", "previous"):
             return _counting_rows(getattr(scope, head))
         if head == "limit":
-            return str(float(scope.contract.limits[rest[0]][rest[1]]))
+            from kinhteso import history
+
+            return str(float(history.limits(scope.contract)[rest[0]][rest[1]]))
+        if head == "words":
+            return ", ".join(f"parse.word({_text(word)})" for word in _spellings(scope.contract.source, rest[0], rest[1]))
+        if head == "received_on":
+            return f"date '{_seen(export).astimezone(LOCAL).date()}'"
         if head == "carrier":
             return ", ".join(row["code"] for row in _seed("carrier_status") if row["status_scheme"] == rest[0] and row["canonical"] != "UNKNOWN")
         if head == "communes":
@@ -335,6 +368,18 @@ def _fill(scope: _Scope, text: str) -> str:
         raise ValueError(f"unknown placeholder {match[0]}")
 
     return _PLACEHOLDER.sub(value, text)
+
+
+def _seen(export: ledger.Export) -> datetime:
+    """The source's "now" of a delivery: its clock at the pull, the file's time, else ours at the landing."""
+    return export.pulled_at or export.received_at or export.landed_at or datetime.now(LOCAL)
+
+
+def _spellings(source: str, domain: str, canonical: str) -> list[str]:
+    found = [row["word"] for row in _seed_words(source, domain) if row["canonical"] == canonical]
+    if not found:
+        raise ValueError(f"dbt_project/seeds/status_words.csv has no word of {source} for {domain} {canonical}")
+    return found
 
 
 def _counting_rows(export: ledger.Export) -> str:
@@ -588,7 +633,7 @@ def _limits(conn: psycopg.Connection, scope: _Scope, rules: Sequence[Rule]) -> l
             continue
         held, outcome = limit.get("rules", [name]), limit.get("outcome", "reject")
         # A delivery is never rejected for rows that only a warning is about.
-        counted = [rule for rule in rules if rule.rule in held and not rule.query and (outcome == "warn" or rule.outcome != "warn")]
+        counted = [rule for rule in rules if rule.rule in held and not rule.query and (outcome != "reject" or rule.outcome != "warn")]
         bad = " or ".join(f"({rule.bad})" for rule in counted)
         if not bad:
             continue
@@ -620,7 +665,8 @@ def _store_results(conn: psycopg.Connection, export: ledger.Export, checks: Sequ
 
 def _for_a_person(export: ledger.Export, contract: Any, rejected: Sequence[Check], checks: Sequence[Check]) -> str:
     """Dataset, rules in words, first failing keys, owner, what to do next, runbook (STYLE 9)."""
-    lines = [f"{contract.code} {contract.title}, {export.label}: rejected; the last good state carries on."]
+    became = "rejected; the last good state carries on" if rejected[0].outcome == "reject" else "its data count, but a check failed: somebody has to look"
+    lines = [f"{contract.code} {contract.title}, {export.label}: {became}."]
     for check in rejected:
         measured = f" ({check.figure:.2%} of {check.rows_total})" if check.figure is not None else ""
         lines.append(f"- {check.rule} {check.name}: {check.says}. Fails: {check.rows_failed}{measured}. First: {', '.join(check.sample) or 'none named'}")

@@ -234,7 +234,8 @@ def lead(n: int, **change: Any) -> dict[str, Any]:
 
 def enterprise(n: int, **change: Any) -> dict[str, Any]:
     return _PLACE | {
-        "stt": str(n), "district_name": "Huyện Chi Lăng", "commune_name": "Xã Vạn Linh", "enterprise": "Bưu điện tỉnh", "valid_from": "01/07/2021",
+        "stt": str(n), "district_name": "Huyện Chi Lăng", "commune_name": "Xã Vạn Linh", "enterprise": "Bưu điện tỉnh",
+        "valid_from": f"{n % 28 + 1:02d}/07/2021",
     } | change  # fmt: skip
 
 
