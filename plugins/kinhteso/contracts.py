@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field, fields
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -126,13 +126,17 @@ def _column(given: dict[str, Any], where: str) -> Column:
     return column
 
 
-@cache
 def load_contract(source: str, dataset: str) -> Contract:
-    """The contract of ``source``/``dataset``. Raises ContractError when there is none or it is wrong."""
+    """The contract of ``source``/``dataset``, as its file says now. Raises ContractError when there is none or it is wrong."""
     path = folder() / source / f"{dataset}.yml"
     if not path.is_file():
         raise ContractError(f"there is no contract {path.name} for source {source}")
-    return parse(path.read_text(encoding="utf-8"), f"expectations/{source}/{dataset}.yml")
+    return _read(path, path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=256)
+def _read(path: Path, changed_at: int) -> Contract:
+    return parse(path.read_text(encoding="utf-8"), f"expectations/{path.parent.name}/{path.name}")
 
 
 def all_contracts() -> tuple[Contract, ...]:

@@ -18,7 +18,7 @@ import psycopg
 import yaml
 
 from kinhteso import contracts, ledger
-from kinhteso.judging import SAMPLE, SEEDS, Check
+from kinhteso.judging import SAMPLE, Check, seed_path
 from kinhteso.warehouse import raw_columns
 
 NAMES = ("volume_same_weekday", "empty_day", "null_rate")
@@ -41,7 +41,7 @@ def limits(contract: Any) -> dict[str, Any]:
 @cache
 def holidays() -> frozenset[date]:
     """Public holidays (dbt_project/seeds/holiday.csv)."""
-    with (SEEDS / "holiday.csv").open(encoding="utf-8", newline="") as file:
+    with seed_path("holiday").open(encoding="utf-8", newline="") as file:
         return frozenset(date.fromisoformat(row["date"]) for row in DictReader(file))
 
 

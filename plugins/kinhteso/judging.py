@@ -29,12 +29,12 @@ import psycopg
 from psycopg import sql
 
 from kinhteso import ledger
+from kinhteso.building import project_dir
 from kinhteso.warehouse import raw_columns
 
 RUNBOOK = "docs/runbooks/export-rejected.md"
 LOCAL = ZoneInfo("Asia/Ho_Chi_Minh")
 SAMPLE = 5
-SEEDS = Path(__file__).parents[2] / "dbt_project" / "seeds"
 SEVERITY = {"reject": "critical", "quarantine": "warning", "fail": "critical", "warn": "info"}
 _PARSERS = {
     "integer": "parse.integer", "decimal": "parse.decimal", "money": "parse.money", "date": "parse.local_date", "datetime": "parse.local_time",
@@ -89,11 +89,12 @@ class Check:
     sample: tuple[str, ...] = ()
     figure: float | None = None
     bound: float | None = None
+    places: str | None = None  # file and first rows in it of what fails
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What became of an export; `checks` holds every result, failed or not."""
+    """What became of an export; `checks` holds every result, failed or not. `reason`: why it is rejected, or why it would be by today's rules."""
 
     export_id: int
     state: str
@@ -112,6 +113,11 @@ class Verdict:
         """Failed checks that fail the run of a delivery that counts."""
         return [check for check in self.failed if check.outcome == "fail"] if self.state == "accepted" else []
 
+    @property
+    def is_kept(self) -> bool:
+        """Whether it counts although the rules of today would reject it."""
+        return self.state == "accepted" and any(check.outcome == "reject" for check in self.failed)
+
 
 @dataclass
 class _Scope:
@@ -128,7 +134,9 @@ def judge(conn: psycopg.Connection, export_id: int, contract: Any = None, *, aga
     """Judge one loaded export and move it to accepted or rejected; returns the verdict.
 
     An export that was judged before keeps its verdict, without being judged again, unless `again` (after a rule, a word or a reference
-    changed): then results and quarantine are replaced, and an accepted export whose counting rows changed is queued for a build.
+    changed): then results are replaced, quarantine moves (good now: replayed; still bad: open since the first time; dismissed: stays so), and an
+    accepted export whose counting rows changed is queued for a build. An accepted export that the rules of today would reject goes on counting as
+    it did, row for row, and says so (`Verdict.is_kept`): the last good state carries on.
     Raises JudgementFailed for a rejected delivery (each time), JudgementBroken and ledger.ConservationBroken when nothing was decided.
     """
     started = time.monotonic()
@@ -165,18 +173,17 @@ def judge_strictly(conn: psycopg.Connection, export_id: int, contract: Any = Non
 
 def _verdict_on_file(conn: psycopg.Connection, export: ledger.Export) -> Verdict:
     rows = conn.execute(
-        """select rule_id, rule_name, outcome, rule, passed, rows_failed, rows_total, sample, figure, bound from ops.check_result
+        """select rule_id, rule_name, outcome, rule, passed, rows_failed, rows_total, sample, figure, bound, places from ops.check_result
            where export_id = %s order by rule_name""",
         [export.export_id],
     ).fetchall()
-    checks = tuple(Check(*row[:7], tuple(row[7] or ()), *(None if v is None else float(v) for v in row[8:10])) for row in rows)  # type: ignore[call-arg]
+    checks = tuple(Check(*row[:7], tuple(row[7] or ()), *(None if v is None else float(v) for v in row[8:10]), row[10]) for row in rows)  # type: ignore[call-arg]
     return Verdict(export.export_id, export.state, export.rows_delivered or 0, export.rows_quarantined or 0, checks, 0.0, export.reason)
 
 
 def _judge(conn: psycopg.Connection, export: ledger.Export, contract: Any, started: float) -> Verdict:
     from kinhteso import history
 
-    _forget(conn, export)
     scope = _Scope(export, contract)
     scope.words = _words_found(conn, export, contract)
     scope.stores = _reference(conn, export, "stores")
@@ -187,30 +194,28 @@ def _judge(conn: psycopg.Connection, export: ledger.Export, contract: Any, start
     asked = _ask_great_expectations(conn, export, rows_query, rules)
     conn.execute("drop table if exists pg_temp.judged")
     conn.execute("create temporary table judged on commit drop as " + rows_query)  # type: ignore[arg-type]
-    checks = _count(conn, rules, asked)
-
-    for rule, check in zip(rules, checks, strict=True):
-        if rule.outcome == "quarantine" and not check.passed:
-            _quarantine(conn, export, contract, rule)
-    checks += _limits(conn, scope, rules) + history.checks(conn, export, contract)
+    checks, rejected, before = _count(conn, export, rules, asked), [], _rows_aside(conn, export)
+    with conn.transaction() as moves:
+        _set_aside(conn, export, contract, [rule for rule, check in zip(rules, checks, strict=True) if rule.outcome == "quarantine" and not check.passed])
+        checks += _limits(conn, scope, rules) + history.checks(conn, export, contract)
+        rejected = [check for check in checks if not check.passed and check.outcome == "reject"]
+        if rejected and export.state == "accepted":
+            raise psycopg.Rollback(moves)
     _store_results(conn, export, checks)
     conn.execute("drop table pg_temp.judged")
 
     counted = ledger.store_counts(conn, export.export_id)
-    rejected = [check for check in checks if not check.passed and check.outcome == "reject"]
     conn.execute("update ops.export set judged_at = now() where export_id = %s", [export.export_id])
-    if rejected:
-        if export.state == "accepted":
-            conn.execute("update ops.export set state = 'judged' where export_id = %s", [export.export_id])
-            ledger.change(conn, export, "replayed")
-        reason = _for_a_person(export, contract, rejected, checks)
+    reason = _for_a_person(export, contract, rejected, checks) if rejected else None
+    if export.state == "accepted":
         ledger.conservation(conn, export.export_id)
-        ended = ledger.reject(conn, export.export_id, reason)
-    elif export.state == "accepted":
-        ledger.conservation(conn, export.export_id)
-        if (counted["loaded"], counted["quarantined"]) != (export.rows_loaded, export.rows_quarantined):
+        if _rows_aside(conn, export) != before:
             ledger.change(conn, export, "replayed")
+        conn.execute("update ops.export set reason = %s where export_id = %s", [reason, export.export_id])
         ended = ledger.get(conn, export.export_id)
+    elif rejected:
+        ledger.conservation(conn, export.export_id)
+        ended = ledger.reject(conn, export.export_id, str(reason))
     else:
         conn.execute("update ops.export set state = 'judged', reason = null where export_id = %s", [export.export_id])
         ended = ledger.accept(conn, export.export_id)
@@ -223,14 +228,35 @@ def _judge(conn: psycopg.Connection, export: ledger.Export, contract: Any, start
     return verdict
 
 
-def _forget(conn: psycopg.Connection, export: ledger.Export) -> None:
-    """Results and quarantine of an earlier judgement; what a person dismissed stays out of the way of the rows that count."""
-    for statement in (
-        "delete from ops.set_aside_row where export_id = %s and outcome = 'quarantined'",
-        "delete from ops.quarantine_row where export_id = %s",
-        "delete from ops.check_result where export_id = %s and rule_name not like 'reader_warning_%%'",
-    ):
-        conn.execute(statement, [export.export_id])
+# ---- quarantine moves ----------------------------------------------------------------------------------------------------------
+
+
+def _set_aside(conn: psycopg.Connection, export: ledger.Export, contract: Any, failed: Sequence[Rule]) -> None:
+    """Set aside what fails now, and close what fails no more; each row keeps when it was first found bad. What a person dismissed was not judged:
+    it stays where it is."""
+    began = conn.execute("select clock_timestamp()").fetchone()[0]  # type: ignore[index]
+    conn.execute(
+        """delete from ops.set_aside_row as a where a.export_id = %(id)s and a.outcome = 'quarantined' and not exists
+             (select from ops.quarantine_row as q where q.export_id = %(id)s and q.source_row = a.source_row and q.state = 'dismissed')""",
+        {"id": export.export_id},
+    )
+    for rule in failed:
+        _quarantine(conn, export, contract, rule)
+    conn.execute(
+        """update ops.quarantine_row as q set state = 'replayed', closed_at = clock_timestamp(), closed_by = 'pipeline',
+             state_reason = case when a.outcome = 'duplicate' then 'an exact duplicate of another row' when a.outcome = 'superseded' then
+               'an older state of its key' when a.outcome is null then 'holds now' else 'holds now; another rule keeps the row aside' end
+           from ops.quarantine_row as o left join ops.set_aside_row as a on a.export_id = o.export_id and a.source_row = o.source_row
+           where q.export_id = %(id)s and q.state = 'open' and coalesce(q.last_failed_at < %(began)s, true)
+             and (o.export_id, o.source_row, o.rule_name) = (q.export_id, q.source_row, q.rule_name)""",
+        {"id": export.export_id, "began": began},
+    )
+
+
+def _rows_aside(conn: psycopg.Connection, export: ledger.Export) -> Any:
+    """Digest of which rows do not count."""
+    query = "select count(*), md5(string_agg(source_row::text, ',' order by source_row)) from ops.set_aside_row where export_id = %s"
+    return conn.execute(query, [export.export_id]).fetchone()
 
 
 # ---- the suite -----------------------------------------------------------------------------------------------------------------
@@ -400,14 +426,19 @@ def _reference(conn: psycopg.Connection, export: ledger.Export, dataset: str) ->
 # ---- seeds ---------------------------------------------------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=16)
 def _read_seed(path: Path, changed_at: int) -> tuple[dict[str, str], ...]:
     with path.open(encoding="utf-8", newline="") as file:
         return tuple(DictReader(file))
 
 
+def seed_path(name: str) -> Path:
+    """The seed `name` of the dbt project in use."""
+    return project_dir() / "seeds" / f"{name}.csv"
+
+
 def _seed(name: str) -> tuple[dict[str, str], ...]:
-    path = SEEDS / f"{name}.csv"
+    path = seed_path(name)
     return _read_seed(path, path.stat().st_mtime_ns)
 
 
@@ -467,6 +498,8 @@ def judged_rows(scope: _Scope, rules: Sequence[Rule]) -> str:
         f"select source_row, row_key, {', '.join(shown + flags)} from (select r.source_row, {row_key} as row_key, {', '.join(typed)} "
         f'from raw."{contract.source}_{contract.dataset}" as r where r.export_id = {export.export_id} and not exists '
         f"(select from ops.set_aside_row as a where a.export_id = {export.export_id} and a.source_row = r.source_row and a.outcome <> 'quarantined')"
+        f" and not exists (select from ops.quarantine_row as q where q.export_id = {export.export_id} and q.source_row = r.source_row"
+        " and q.state = 'dismissed')"
         " offset 0) as d"  # the fence keeps the planner from reading each text again for every condition on it
     )
 
@@ -569,7 +602,7 @@ def _close(source: Any) -> None:
 # ---- the same in SQL -----------------------------------------------------------------------------------------------------------
 
 
-def _count(conn: psycopg.Connection, rules: Sequence[Rule], asked: Sequence[int]) -> list[Check]:
+def _count(conn: psycopg.Connection, export: ledger.Export, rules: Sequence[Rule], asked: Sequence[int]) -> list[Check]:
     """Count the failing rows of every rule in one pass, compare with Great Expectations, and fetch the first keys of what fails."""
     rowwise = [rule for rule in rules if not rule.query]
     totals = ", ".join(f"count(*) filter (where {rule.bad})" for rule in rowwise)
@@ -578,16 +611,17 @@ def _count(conn: psycopg.Connection, rules: Sequence[Rule], asked: Sequence[int]
     checks, differing = [], []
     for rule, theirs in zip(rules, asked, strict=True):
         sample: tuple[str, ...] = ()
+        places = None
         if rule.query:
             rows = conn.execute(rule.query.replace("{batch}", "pg_temp.judged")).fetchall()  # type: ignore[arg-type]
             ours, sample = len(rows), tuple(" ".join(map(str, row)) for row in rows[:SAMPLE])
         else:
             ours = by_name[rule.name]
             if ours:
-                sample = _first_keys(conn, rule.bad)
+                sample, places = _first_keys(conn, rule.bad), _places(conn, export, rule.bad)
         if ours != theirs:
             differing.append(f"{rule.name}: Great Expectations {theirs}, SQL {ours}")
-        checks.append(Check(rule.rule, rule.name, rule.outcome, rule.says, ours == 0, ours, total, sample))
+        checks.append(Check(rule.rule, rule.name, rule.outcome, rule.says, ours == 0, ours, total, sample, places=places))
     if differing:
         raise JudgementBroken("Great Expectations and SQL count differently, so nothing was decided: " + "; ".join(differing))
     return checks
@@ -600,22 +634,42 @@ def _first_keys(conn: psycopg.Connection, bad: str) -> tuple[str, ...]:
     return tuple(row[0] for row in rows)
 
 
+def _places(conn: psycopg.Connection, export: ledger.Export, bad: str) -> str | None:
+    """Where the first failing rows stand: file, and row number in it ("PM_LSN_DONHANG_20210914_v1.xlsx rows 86, 87")."""
+    row = conn.execute(
+        f"""select string_agg(file || case when n = 1 then ' row ' else ' rows ' end || at, '; ' order by part_no)
+            from (select coalesce(p.origin, %(origin)s, 'the delivery') as file, coalesce(p.part_no, 1) as part_no, count(*) as n,
+                         string_agg((coalesce(p.first_file_row - p.first_row, 0) + j.source_row)::text, ', ' order by j.source_row) as at
+                  from (select source_row from pg_temp.judged where {bad.replace("%", "%%")} order by 1 limit {SAMPLE}) as j
+                  left join lateral (select * from ops.export_part as x where x.export_id = %(id)s and x.first_row <= j.source_row
+                                     order by x.first_row desc limit 1) as p on true
+                  group by 1, 2) as f""",  # type: ignore[arg-type]
+        {"id": export.export_id, "origin": export.origin},
+    ).fetchone()
+    return row[0] if row else None
+
+
 def _quarantine(conn: psycopg.Connection, export: ledger.Export, contract: Any, rule: Rule) -> None:
     """Set the failing rows aside with the rule in words; of a dataset in blocks, the whole block of each."""
     bad = rule.bad
     if contract.row_group:
         bad = f"{rule.bad} or row_key in (select row_key from pg_temp.judged where {rule.bad} and row_key is not null)"
     conn.execute(
-        f"""insert into ops.quarantine_row (export_id, source_row, rule_id, rule_name, rule, row_key, content)
-            select r.export_id, r.source_row, %(rule)s, %(name)s, %(says)s, j.row_key, to_jsonb(r) - 'export_id' - 'source_row'
+        f"""insert into ops.quarantine_row as q (export_id, source_row, rule_id, rule_name, rule, row_key, content, opened_at, last_failed_at)
+            select r.export_id, r.source_row, %(rule)s, %(name)s, %(says)s, j.row_key, to_jsonb(r) - 'export_id' - 'source_row', clock_timestamp(),
+              clock_timestamp()
             from pg_temp.judged as j
             join raw."{contract.source}_{contract.dataset}" as r on r.export_id = %(id)s and r.source_row = j.source_row
-            where j.source_row in (select source_row from pg_temp.judged where {bad.replace("%", "%%")})""",  # type: ignore[arg-type]
+            where j.source_row in (select source_row from pg_temp.judged where {bad.replace("%", "%%")})
+            on conflict (export_id, source_row, rule_name) do update set rule_id = excluded.rule_id, rule = excluded.rule, row_key = excluded.row_key,
+              content = excluded.content, last_failed_at = excluded.last_failed_at, state = 'open', closed_at = null, closed_by = null,
+              opened_at = case q.state when 'open' then q.opened_at else excluded.opened_at end,
+              state_reason = case q.state when 'open' then q.state_reason else 'fails again; was ' || q.state || ' ' || q.closed_at::date end""",  # type: ignore[arg-type]
         {"id": export.export_id, "rule": rule.rule, "name": rule.name, "says": rule.says},
     )
     conn.execute(
         """insert into ops.set_aside_row (export_id, source_row, outcome)
-           select distinct export_id, source_row, 'quarantined' from ops.quarantine_row where export_id = %s and rule_name = %s
+           select distinct export_id, source_row, 'quarantined' from ops.quarantine_row where export_id = %s and rule_name = %s and state = 'open'
            on conflict do nothing""",
         [export.export_id, rule.name],
     )
@@ -645,19 +699,21 @@ def _limits(conn: psycopg.Connection, scope: _Scope, rules: Sequence[Rule]) -> l
         share, bound = (failed / total if total else 0.0), float(limit["share"])
         what = scope.contract.row_group or "rows" if limit.get("of") == "groups" else "rows"
         says = limit.get("says") or f"at most {bound:.1%} of {what} may fail {', '.join(held)}"
-        sample = _first_keys(conn, bad) if share > bound else ()
-        checks.append(Check(name, f"limit_{name}", outcome, says, share <= bound, failed, total, sample, round(share, 6), bound))
+        is_over = share > bound
+        sample, places = (_first_keys(conn, bad), _places(conn, scope.export, bad)) if is_over else ((), None)
+        checks.append(Check(name, f"limit_{name}", outcome, says, not is_over, failed, total, sample, round(share, 6), bound, places))
     return checks
 
 
 def _store_results(conn: psycopg.Connection, export: ledger.Export, checks: Sequence[Check]) -> None:
+    conn.execute("delete from ops.check_result where export_id = %s and rule_name not like 'reader_warning_%%'", [export.export_id])
     with conn.cursor() as cursor:
         cursor.executemany(
-            """insert into ops.check_result (export_id, rule_id, rule_name, rule, outcome, passed, rows_failed, rows_total, sample, figure, bound)
-               values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)""",
+            """insert into ops.check_result (export_id, rule_id, rule_name, rule, outcome, passed, rows_failed, rows_total, sample, figure, bound, places)
+               values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)""",
             [
                 (export.export_id, c.rule, c.name, c.says, c.outcome, c.passed, c.rows_failed, c.rows_total,
-                 json.dumps(c.sample, ensure_ascii=False) if c.sample else None, c.figure, c.bound)
+                 json.dumps(c.sample, ensure_ascii=False) if c.sample else None, c.figure, c.bound, c.places)
                 for c in checks
             ],
         )  # fmt: skip
@@ -665,16 +721,27 @@ def _store_results(conn: psycopg.Connection, export: ledger.Export, checks: Sequ
 
 def _for_a_person(export: ledger.Export, contract: Any, rejected: Sequence[Check], checks: Sequence[Check]) -> str:
     """Dataset, rules in words, first failing keys, owner, what to do next, runbook (STYLE 9)."""
-    became = "rejected; the last good state carries on" if rejected[0].outcome == "reject" else "its data count, but a check failed: somebody has to look"
+    if rejected[0].outcome != "reject":
+        became = "its data count, but a check failed: somebody has to look"
+    elif export.state == "accepted":
+        became = "stays accepted and counts as it did, but the rules of today would reject it"
+    else:
+        became = "rejected; the last good state carries on"
     lines = [f"{contract.code} {contract.title}, {export.label}: {became}."]
     for check in rejected:
         measured = f" ({check.figure:.2%} of {check.rows_total})" if check.figure is not None else ""
-        lines.append(f"- {check.rule} {check.name}: {check.says}. Fails: {check.rows_failed}{measured}. First: {', '.join(check.sample) or 'none named'}")
+        lines.append(f"- {check.rule} {check.name}: {check.says}. Fails: {check.rows_failed}{measured}. First: {_first(check)}")
         if check.name.startswith("limit_"):
             culprits = sorted((c for c in checks if not c.passed and c.outcome == "quarantine"), key=lambda c: -c.rows_failed)[:3]
-            lines += [f"  mostly {c.rule} {c.name}: {c.says}. Fails: {c.rows_failed}. First: {', '.join(c.sample)}" for c in culprits]
+            lines += [f"  mostly {c.rule} {c.name}: {c.says}. Fails: {c.rows_failed}. First: {_first(c)}" for c in culprits]
     lines.append(
         f"File: {export.origin}. Owner: {contract.owner}. Next: ask {export.source} for a corrected version; or, if the data are right, correct "
-        f"expectations/{export.source}/{export.dataset}.yml and judge it again. Runbook: {RUNBOOK}"
+        f"expectations/{export.source}/{export.dataset}.yml or the seed that the rule names, then make replay-quarantine EXPORT='{export.label}'. "
+        f"Runbook: {RUNBOOK}"
     )
     return "\n".join(lines)
+
+
+def _first(check: Check) -> str:
+    """The first failing keys, and where they stand."""
+    return (", ".join(check.sample) or "none named") + (f" ({check.places})" if check.places else "")

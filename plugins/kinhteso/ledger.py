@@ -239,6 +239,8 @@ def accept(conn: psycopg.Connection, id: int) -> Export:
         for older in _accepted_rivals(conn, export):
             _end(conn, older.export_id, "superseded", f"replaced by v{export.version}")
             change(conn, older, "superseded")
+        for older in _rejected_before(conn, export):
+            _close_quarantine(conn, older.export_id, f"replaced by v{export.version}")
         conn.execute("update ops.export set state = 'accepted', reason = null, accepted_at = now(), ended_at = null where export_id = %s", [id])
         change(conn, export, "accepted")
         return get(conn, id)
@@ -258,18 +260,22 @@ def reject(conn: psycopg.Connection, id: int, reason: str) -> Export:
 def reopen(conn: psycopg.Connection, id: int) -> bool:
     """Put a rejected export back to landed, to be read and judged again after a contract, word or reference was corrected.
 
-    False, and nothing done, where it is not rejected or its bytes never came.
+    False, and nothing done, where it is not rejected, its bytes never came, or a person has dismissed it.
     """
     export = get(conn, id)
     with locked(conn, export.source, export.dataset, export.business_day):
         export = get(conn, id, for_update=True)
-        if export.state != "rejected" or not export.landed_at:
+        if export.state != "rejected" or not export.landed_at or _is_dismissed(conn, id):
             return False
         conn.execute(
             "update ops.export set state = 'landed', reason = %s, loaded_at = null, judged_at = null, ended_at = null where export_id = %s",
             [f"read again; was rejected: {(export.reason or '').splitlines()[0] if export.reason else 'no reason noted'}"[:2000], id],
         )
         return True
+
+
+def _is_dismissed(conn: psycopg.Connection, id: int) -> bool:
+    return conn.execute("select 1 from ops.export where export_id = %s and dismissed_at is not null", [id]).fetchone() is not None
 
 
 def change(conn: psycopg.Connection, export: Export, kind: str) -> None:
@@ -282,6 +288,26 @@ def change(conn: psycopg.Connection, export: Export, kind: str) -> None:
 
 def _end(conn: psycopg.Connection, id: int, state: str, reason: str) -> None:
     conn.execute("update ops.export set state = %s, reason = %s, ended_at = now() where export_id = %s", [state, reason, id])
+    if state == "superseded":
+        _close_quarantine(conn, id, reason)
+
+
+def _close_quarantine(conn: psycopg.Connection, id: int, reason: str) -> None:
+    """What a newer version has replaced waits for nobody."""
+    conn.execute(
+        """update ops.quarantine_row set state = 'dismissed', state_reason = %s, closed_at = clock_timestamp(), closed_by = 'pipeline'
+           where export_id = %s and state = 'open'""",
+        [reason, id],
+    )
+
+
+def _rejected_before(conn: psycopg.Connection, export: Export) -> list[Export]:
+    """Rejected lower versions of the same delivery."""
+    return _exports(
+        conn,
+        "source = %s and dataset = %s and unit = %s and business_day = %s and state = 'rejected' and version < %s",
+        [export.source, export.dataset, export.unit, export.business_day, export.version],
+    )
 
 
 def _accepted_rivals(conn: psycopg.Connection, export: Export) -> list[Export]:
@@ -363,8 +389,9 @@ def conservation(conn: psycopg.Connection, id: int) -> None:
                 and not exists (select from ops.quarantine_row as q
                                 where q.export_id = a.export_id and q.source_row = a.source_row and q.state <> 'replayed')),
              (select count(distinct q.source_row) from ops.quarantine_row as q where q.export_id = %(id)s and q.state <> 'replayed'
+                and coalesce(q.last_failed_at >= %(loaded)s, true)  -- older ones are of an earlier reading, not judged again yet
                 and not exists (select from ops.set_aside_row as a where a.export_id = q.export_id and a.source_row = q.source_row))""",
-        {"id": id, "aside": counted["quarantined"] + counted["duplicate"] + counted["superseded"]},
+        {"id": id, "aside": counted["quarantined"] + counted["duplicate"] + counted["superseded"], "loaded": export.loaded_at},
     ).fetchone()  # type: ignore[misc]
     if astray:
         problems.append(f"{astray} rows set aside that raw does not hold exactly once")

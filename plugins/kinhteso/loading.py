@@ -111,9 +111,9 @@ def _refusal_result(conn: psycopg.Connection, export: ledger.Export, refusal: Lo
 
 
 def _clear(conn: psycopg.Connection, export: ledger.Export, contract: Any) -> None:
-    """Away with what an earlier try of this export left."""
+    """Away with what an earlier try of this export left; what stood in quarantine is history, and the next judgement says what became of it."""
     conn.execute(sql.SQL("delete from {} where export_id = %s").format(raw_table(contract)), [export.export_id])
-    for table in ("set_aside_row", "quarantine_row", "check_result"):
+    for table in ("set_aside_row", "check_result"):
         conn.execute(sql.SQL("delete from {} where export_id = %s").format(sql.Identifier("ops", table)), [export.export_id])
 
 

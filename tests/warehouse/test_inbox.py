@@ -117,14 +117,14 @@ def test_a_word_that_was_unknown_is_read_again_after_the_list_was_corrected(db, 
     """The form is rejected for its unknown roles; with the words in the seed a run by hand takes it, without a new file."""
     import shutil
 
-    from kinhteso import judging
+    from kinhteso import building
 
     put(settings, 3)
     seeds = tmp_path / "seeds"
-    shutil.copytree(judging.SEEDS, seeds)
+    shutil.copytree(building.project_dir() / "seeds", seeds)
     words = (seeds / "status_words.csv").read_text(encoding="utf-8")
     (seeds / "status_words.csv").write_text("\n".join(line for line in words.splitlines() if "Thành viên" not in line) + "\n", encoding="utf-8")
-    monkeypatch.setattr(judging, "SEEDS", seeds)
+    monkeypatch.setenv("KINHTESO_DBT_PROJECT", str(tmp_path))
     _, refused = take(db, settings)
     assert refused and states(db)[0][1] == "rejected"
     (seeds / "status_words.csv").write_text(words, encoding="utf-8")
