@@ -6,11 +6,13 @@ BIN := $(VENV)/bin
 RUN := PYTHONPATH=plugins:. PYTHONWARNINGS=ignore $(BIN)/python
 STAMP := $(VENV)/.installed-$(shell cat requirements-dev.txt requirements-uv.txt 2>/dev/null | cksum | cut -d' ' -f1)
 
-.PHONY: help install demo test lint up down dsn replay lock clean
+.PHONY: help install demo test lint up down dsn replay quarantine replay-quarantine dismiss-quarantine lock clean
+# What part of the quarantine is meant; values go through the environment, so that they may hold any character.
+MEANT = --class "$${CLASS:-}" --export "$${EXPORT:-}" --rule "$${RULE:-}" --day "$${DAY:-}"
 .DEFAULT_GOAL := help
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
 
 install: $(STAMP) ## .venv from the lock (done by the other commands)
 
@@ -49,6 +51,15 @@ dsn: install ## DSN of the warehouse for bi_reader
 replay: install ## business days through the DAGs: FROM=2021-09-13 TO=2021-09-15
 	@test -n "$(FROM)" || { echo "Say which days: make replay FROM=2021-09-13 TO=2021-09-15"; exit 2; }
 	@$(RUN) -m kinhteso.local replay "$(FROM)" "$(if $(TO),$(TO),$(FROM))"
+
+quarantine: install ## what waits for a person: CLASS=postmart/orders EXPORT="postmart/orders 2021-09-14 v1" RULE=Q06 DAY=2021-09-14
+	@$(RUN) -m kinhteso.local quarantine $(MEANT)
+
+replay-quarantine: install ## judge it again after a correction, then a release: CLASS=… EXPORT=… RULE=…
+	@$(RUN) -m kinhteso.local replay-quarantine $(MEANT)
+
+dismiss-quarantine: install ## it is not to count: CLASS=… EXPORT=… RULE=… REASON="…"
+	@$(RUN) -m kinhteso.local dismiss-quarantine $(MEANT) --reason "$${REASON:-}"
 
 lock: install ## requirements*.txt anew from requirements*.in
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-strip-extras --generate-hashes --no-header --no-annotate --no-emit-index-url requirements.in -o requirements.txt

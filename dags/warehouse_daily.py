@@ -4,7 +4,11 @@ from airflow.sdk import Asset, PartitionedAssetTimetable, dag, task
 from kinhteso import dagkit
 
 SOURCES = (
-    Asset("kinhteso://postmart/accepted") | Asset("kinhteso://voso/accepted") | Asset("kinhteso://registers/accepted") | Asset("kinhteso://business_day/closed")
+    Asset("kinhteso://postmart/accepted")
+    | Asset("kinhteso://voso/accepted")
+    | Asset("kinhteso://registers/accepted")
+    | Asset("kinhteso://quarantine/replayed")
+    | Asset("kinhteso://business_day/closed")
 )
 RELEASED = Asset("kinhteso://warehouse/released")
 

@@ -351,3 +351,49 @@ def verdict_step(source: str, datasets: list[str]) -> Any:
             raise AirflowFailException("What does not count:\n  " + "\n  ".join(lines))
 
     return verdict
+
+
+def mend(context: Mapping[str, Any]) -> list[str]:
+    """Replay or dismiss what the run's parameters say (see `quarantine`); gives what a person has to look at. Not tried again by itself: what is
+    wrong with the parameters stays wrong, and what broke is told per delivery."""
+    from airflow.sdk.exceptions import AirflowFailException
+
+    from kinhteso import quarantine
+
+    run, params = context["dag_run"], context.get("params") or {}
+    who = str(getattr(run, "triggering_user_name", None) or "unknown")
+    with warehouse() as conn:
+        try:
+            outcomes = quarantine.run(conn, settings(), str(params.get("action")), dict(params), who, context["run_id"])
+        except quarantine.SelectionError as error:
+            raise AirflowFailException(f"{error} Runbook: {quarantine.RUNBOOK}") from None
+    log.info("%s", "\n".join(f"{o.label}: {o.words}" for o in outcomes) or "nothing waits that was asked for")
+    return quarantine.red(outcomes)
+
+
+def announce_news(context: Mapping[str, Any], asset: Any) -> None:
+    """Emit ``asset`` when a release is due; a command that publishes by itself says `replay`."""
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    from kinhteso import quarantine
+
+    with warehouse() as conn:
+        if not quarantine.has_news(conn, settings().first_day):
+            raise AirflowSkipException("nothing that counts has changed")
+        day = conn.execute(
+            "select coalesce((select max(business_day) from ops.change where release_id is null), (select max(business_day) from ops.export))"
+        ).fetchone()
+    if is_replay(context) or day is None or day[0] is None:
+        raise AirflowSkipException("a replay publishes by itself")
+    context["outlet_events"][asset].add_partitions(day[0].isoformat())
+
+
+def no_red(context: Mapping[str, Any], task_id: str) -> None:
+    """Fail when ``task_id`` is red or gave something that a person has to look at."""
+    from airflow.sdk.exceptions import AirflowFailException
+
+    lines = context["ti"].xcom_pull(task_ids=task_id)
+    if lines is None:
+        raise AirflowFailException(f"the task {task_id} is red: its log says why")
+    if lines:
+        raise AirflowFailException("A person has to look at:\n  " + "\n  ".join(lines))

@@ -1,4 +1,4 @@
-"""`python -m kinhteso.local demo|up|down|replay|dsn`: the stack on one machine (DESIGN §4)."""
+"""`python -m kinhteso.local demo|up|down|replay|quarantine|replay-quarantine|dismiss-quarantine|dsn`: the stack on one machine (DESIGN §4)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from kinhteso.local import headline, processes
 from kinhteso.local.airflow import ROOT, AirflowFailed, LocalAirflow
 from kinhteso.local.postgres import EmbeddedPostgres, PostgresFailed
 
-DAGS = {"postmart_daily", "voso_daily", "registers_intake", "day_close", "warehouse_daily"}
+DAGS = {"postmart_daily", "voso_daily", "registers_intake", "day_close", "warehouse_daily", "quarantine_replay"}
 DEMO_FIRST_DAY = date(2021, 9, 12)
 DEMO_DAYS = [DEMO_FIRST_DAY + timedelta(days=n) for n in range(4)]
 DEMO_KEY = "demo-pepper"
@@ -425,12 +425,126 @@ def replay(arguments: argparse.Namespace) -> int:
         stop_ours(stack)
 
 
-def dsn(_: argparse.Namespace) -> int:
+def current_stack() -> Stack:
+    """The stack whose warehouse was used last; an operator's own sources prevail."""
     env, root = environment(), state_root()
-    stack = choose(env, root)
-    current = root / "current"
+    stack, current = choose(env, root), root / "current"
     if stack.simulated and current.exists() and current.read_text().strip() == "warehouse":
-        stack = Stack(root / "warehouse", env, simulated=False)
+        return Stack(root / "warehouse", env, simulated=False)
+    return stack
+
+
+@contextlib.contextmanager
+def open_warehouse(stack: Stack) -> Iterator[psycopg.Connection[Any]]:
+    """A connection to the stack's warehouse, its tables in place; an embedded server that was not running is started, and stopped by stop_ours."""
+    from kinhteso import warehouse
+
+    if not stack.env.get("AIRFLOW_CONN_WAREHOUSE"):
+        stack.home.mkdir(parents=True, exist_ok=True)
+        was_running = stack.postgres.is_running()
+        stack.postgres.start()
+        if not was_running:
+            stack.ours.append(stack.postgres)
+        stack.postgres.database("kinhteso")
+    with warehouse.connect(warehouse_dsn(stack)) as conn:
+        warehouse.migrate(conn)
+        yield conn
+
+
+def _selected(conn: psycopg.Connection[Any], arguments: argparse.Namespace) -> Any:
+    from kinhteso import quarantine
+
+    return quarantine.select(conn, class_=arguments.class_, export=arguments.export, rule=arguments.rule, day=arguments.day)
+
+
+def list_quarantine(arguments: argparse.Namespace) -> int:
+    """What waits for a person, in words, and the commands that end it."""
+    from kinhteso import quarantine
+
+    stack = current_stack()
+    try:
+        with open_warehouse(stack) as conn:
+            matters = quarantine.open_matters(conn, _selected(conn, arguments))
+    except quarantine.SelectionError as error:
+        console.print(escape(str(error)))
+        return 2
+    finally:
+        stop_ours(stack)
+    headings = {
+        "rejected": "Rejected deliveries (nothing of them counts; the last good state carries on)",
+        "rows": "Rows in quarantine (the rest of their delivery counts)",
+        "kept": "Deliveries that count, but would be rejected by the rules of today",
+        "unmapped": "Unknown words and codes (the rows count, as UNKNOWN or under commune 00000)",
+        "changed": "Other content under a known name (not taken)",
+    }
+    for kind, heading in headings.items():
+        lines = [m.told for m in matters if m.kind == kind]
+        if lines:
+            console.print(f"[bold]{heading}: {len(lines)}[/bold]")
+            for line in lines:
+                console.print(f"  {escape(line)}")
+    console.print(
+        'After correcting the rule, alias, word or code: make replay-quarantine CLASS=… EXPORT="…" RULE=…. For good: make dismiss-quarantine … REASON="…".'
+        if matters
+        else "Nothing waits for a person."
+    )
+    return 0
+
+
+def mend_quarantine(arguments: argparse.Namespace) -> int:
+    """Replay or dismiss through the DAG quarantine_replay, then a release; 0 done, 1 no release or a failure, 2 said wrongly."""
+    from kinhteso import quarantine
+
+    stack, action = current_stack(), arguments.action
+    try:
+        with signals():
+            with open_warehouse(stack) as conn:
+                try:
+                    selection = _selected(conn, arguments)
+                    if action == "dismiss":
+                        quarantine.check_reason(arguments.reason)
+                        if selection.is_all:
+                            raise quarantine.SelectionError("Say what to dismiss: CLASS=…, EXPORT=… or RULE=…. Nothing was dismissed.")
+                except quarantine.SelectionError as error:
+                    console.print(escape(str(error)))
+                    return 2
+            airflow = start_all(stack, with_parent=True, schedules=False)
+            given = {"class": arguments.class_, "export": arguments.export, "rule": arguments.rule, "business_day": arguments.day, "reason": arguments.reason}
+            conf = {"action": action, "replay": True, **{name: value for name, value in given.items() if value}}
+            run_id = airflow.trigger("quarantine_replay", conf)
+            state = wait_for(airflow, {"quarantine_replay": run_id}, action)["quarantine_replay"]
+            with open_warehouse(stack) as conn:
+                told = quarantine.noted(conn, run_id)
+            for line in told or ["nothing waits that was asked for"]:
+                say(f"{action}  {escape(line)}")
+            if state == "failed":
+                for line in untold(airflow.failures("quarantine_replay", run_id), told):
+                    say(f"{action}  [red]failed[/red] {escape(line)}")
+            return 0 if release_all(stack, airflow, action) and state == "success" else 1
+    finally:
+        stop_ours(stack)
+
+
+def release_all(stack: Stack, airflow: LocalAirflow, label: str) -> bool:
+    """Build and publish what waits for a release; true when a release tells of it."""
+    dsn = warehouse_dsn(stack)
+    with psycopg.connect(dsn) as conn:
+        before = conn.execute("select max(release_id) from ops.release").fetchone()
+    states = wait_for(airflow, {"warehouse_daily": airflow.trigger("warehouse_daily", {"replay": True})}, label)
+    with psycopg.connect(dsn) as conn:
+        after = conn.execute("select max(release_id) from ops.release").fetchone()
+        row = conn.execute("select message from ops.build where state = 'failed' order by build_id desc limit 1").fetchone()
+    if states["warehouse_daily"] != "success":
+        say(f"{label}  [red]no release[/red]: {escape(str(row[0])) if row else 'see the task logs'} Logs: {airflow.home}/logs")
+        return False
+    number = after[0] if after else None
+    say(f"{label}  release {number}" if after != before else f"{label}  nothing that counts has changed; release {number or 'none'} stands")
+    return True
+
+
+def dsn(_: argparse.Namespace) -> int:
+    stack = current_stack()
+    env = stack.env
     if env.get("AIRFLOW_CONN_WAREHOUSE"):
         from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
@@ -457,6 +571,13 @@ def main() -> int:
     again.add_argument("first")
     again.add_argument("last", nargs="?")
     again.set_defaults(run=replay)
+    for name, run, action in (
+        ("quarantine", list_quarantine, None), ("replay-quarantine", mend_quarantine, "replay"), ("dismiss-quarantine", mend_quarantine, "dismiss"),
+    ):  # fmt: skip
+        command = commands.add_parser(name)
+        for option in ("class", "export", "rule", "day", "reason"):
+            command.add_argument(f"--{option}", dest="class_" if option == "class" else option)
+        command.set_defaults(run=run, action=action)
     arguments = parser.parse_args()
     try:
         return int(arguments.run(arguments))
