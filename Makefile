@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 RUN := PYTHONPATH=plugins:. PYTHONWARNINGS=ignore $(BIN)/python
 STAMP := $(VENV)/.installed-$(shell cat requirements-dev.txt requirements-uv.txt 2>/dev/null | cksum | cut -d' ' -f1)
 
-.PHONY: help install demo test lint up down dsn replay quarantine replay-quarantine dismiss-quarantine lock clean
+.PHONY: help install demo test faults lint up down dsn replay quarantine replay-quarantine dismiss-quarantine lock clean
 # What part of the quarantine is meant; values go through the environment, so that they may hold any character.
 MEANT = --class "$${CLASS:-}" --export "$${EXPORT:-}" --rule "$${RULE:-}" --day "$${DAY:-}"
 .DEFAULT_GOAL := help
@@ -31,7 +31,10 @@ demo: install ## from nothing to the campaign's numbers, about five minutes
 	@$(RUN) -m kinhteso.local demo
 
 test: install ## everything that has to pass
-	@$(RUN) -m pytest -q
+	@$(RUN) -m pytest -q -m "not only_faults"
+
+faults: install ## every fault of the catalogue, one by one; writes docs/faults.md
+	@KINHTESO_FAULTS_REPORT=docs/faults.md $(RUN) -m pytest -q tests/faults
 
 lint: install ## ruff, mypy, sqlfluff, layer rule: check only
 	@$(BIN)/ruff check .

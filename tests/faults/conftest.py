@@ -1,0 +1,74 @@
+"""The fault suite's fixtures, and its table at the end of a run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import report
+from case import Baseline, build_baseline
+
+_RESULTS: dict[str, report.Told] = {}
+
+
+@pytest.fixture(scope="session")
+def baseline(postgres: str, template: str, tmp_path_factory: pytest.TempPathFactory) -> Baseline:
+    """A warehouse that knows the backlog and two days; made once, cloned per fault."""
+    return build_baseline(postgres, template, tmp_path_factory.mktemp("baseline"))
+
+
+class Teller:
+    """Collects what a test saw of each fault that it strikes."""
+
+    def __init__(self) -> None:
+        self.told: dict[str, report.Told] = {}
+
+    def saw(self, number: str, *texts: str) -> None:
+        """Add to the column "Seen" (no timings, no hashes: the table is checked in)."""
+        self.told.setdefault(number, report.Told(number)).seen += texts
+
+    def rows(self, number: str, lost: int, doubled: int) -> None:
+        """Rows lost and doubled after the fault, counted by `invariants.conserved`."""
+        told = self.told.setdefault(number, report.Told(number))
+        told.lost, told.doubled = max(lost, told.lost or 0), max(doubled, told.doubled or 0)
+
+
+@pytest.fixture()
+def teller(request: pytest.FixtureRequest) -> Iterator[Teller]:
+    """What the test tells of its faults (`@pytest.mark.fault("F91", …)`); it counts when the test passes."""
+    teller = Teller()
+    for mark in request.node.iter_markers("fault"):
+        for number in mark.args:
+            teller.told.setdefault(number, report.Told(number))
+    yield teller
+    passed = bool(getattr(request.node, "call_passed", False))
+    for number, told in teller.told.items():
+        known = _RESULTS.setdefault(number, report.Told(number, passed=True))
+        known.seen += told.seen
+        known.passed = known.passed and passed
+        for name in ("lost", "doubled"):
+            if getattr(told, name) is not None:
+                setattr(known, name, max(getattr(known, name) or 0, getattr(told, name)))
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> Iterator[None]:
+    outcome = yield
+    if call.when == "call":
+        item.call_passed = outcome.get_result().passed  # type: ignore[attr-defined, union-attr]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if not _RESULTS:
+        return
+    terminalreporter.section("faults")
+    for row in report.plain(_RESULTS):
+        terminalreporter.write_line(row)
+    if os.environ.get("KINHTESO_FAULTS_REPORT"):
+        missing = [f.number for f in report.CATALOGUE if f.number not in _RESULTS]
+        if missing and not os.environ.get("KINHTESO_FAULTS_PARTIAL"):
+            terminalreporter.write_line(f"docs/faults.md is left as it is: not struck were {', '.join(missing)}")
+        else:
+            Path(os.environ["KINHTESO_FAULTS_REPORT"]).write_text(report.table(_RESULTS), encoding="utf-8")
