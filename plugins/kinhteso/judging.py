@@ -241,7 +241,7 @@ def _set_aside(conn: psycopg.Connection, export: ledger.Export, contract: Any, f
         {"id": export.export_id},
     )
     for rule in failed:
-        _quarantine(conn, export, contract, rule)
+        _quarantine(conn, export, contract, rule, began)
     conn.execute(
         """update ops.quarantine_row as q set state = 'replayed', closed_at = clock_timestamp(), closed_by = 'pipeline',
              state_reason = case when a.outcome = 'duplicate' then 'an exact duplicate of another row' when a.outcome = 'superseded' then
@@ -649,8 +649,8 @@ def _places(conn: psycopg.Connection, export: ledger.Export, bad: str) -> str | 
     return row[0] if row else None
 
 
-def _quarantine(conn: psycopg.Connection, export: ledger.Export, contract: Any, rule: Rule) -> None:
-    """Set the failing rows aside with the rule in words; of a dataset in blocks, the whole block of each."""
+def _quarantine(conn: psycopg.Connection, export: ledger.Export, contract: Any, rule: Rule, began: datetime) -> None:
+    """Set the failing rows aside with the rule in words; of a dataset in blocks, the whole block of each. `began`: when this judgement did."""
     bad = rule.bad
     if contract.row_group:
         bad = f"{rule.bad} or row_key in (select row_key from pg_temp.judged where {rule.bad} and row_key is not null)"
@@ -669,9 +669,9 @@ def _quarantine(conn: psycopg.Connection, export: ledger.Export, contract: Any, 
     )
     conn.execute(
         """insert into ops.set_aside_row (export_id, source_row, outcome)
-           select distinct export_id, source_row, 'quarantined' from ops.quarantine_row where export_id = %s and rule_name = %s and state = 'open'
+           select export_id, source_row, 'quarantined' from ops.quarantine_row where export_id = %s and rule_name = %s and last_failed_at >= %s
            on conflict do nothing""",
-        [export.export_id, rule.name],
+        [export.export_id, rule.name, began],
     )
 
 
