@@ -36,7 +36,7 @@ again, so correct the contract first. Twice changes nothing.
     schedule=dagkit.by_clock(CronPartitionTimetable("30 2 * * *", timezone=dagkit.TIMEZONE, run_offset=-1, key_format=dagkit.DAY_FORMAT)),
     params=dagkit.day_params(),
     doc_md=DOC,
-    **dagkit.defaults(dagkit.Tag.INTAKE, dagkit.Tag.POSTMART, hours=9),
+    **dagkit.defaults(dagkit.Tag.INTAKE, dagkit.Tag.POSTMART, hours=9, due=6.5),
 )
 def postmart_daily():
     @task.sensor(mode="reschedule", poke_interval=300, timeout=8 * 3600, map_index_template="{{ dataset }}")

@@ -35,7 +35,7 @@ again. Twice changes nothing.
     schedule=dagkit.by_clock(CronPartitionTimetable("15 2 * * *", timezone=dagkit.TIMEZONE, run_offset=-1, key_format=dagkit.DAY_FORMAT)),
     params=dagkit.day_params(),
     doc_md=DOC,
-    **dagkit.defaults(dagkit.Tag.INTAKE, dagkit.Tag.VOSO, hours=9),
+    **dagkit.defaults(dagkit.Tag.INTAKE, dagkit.Tag.VOSO, hours=9, due=6.75),
 )
 def voso_daily():
     @task.sensor(mode="reschedule", poke_interval=300, timeout=8 * 3600, map_index_template="{{ dataset }}")

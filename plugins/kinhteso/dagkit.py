@@ -35,22 +35,57 @@ class Tag(StrEnum):
     POSTMART = "postmart"
     VOSO = "voso"
     REGISTERS = "registers"
+    WATCH = "watch"
 
 
 def alert(context: Mapping[str, Any]) -> None:
-    """One message per failed run, for a person: which run, what failed, where to look. Sent by the log; other ways hang on it later."""
+    """A run failed: one message per cause, for a person (`notifying`); a line in the log in any case."""
+    from kinhteso import notifying
+
     run = context["dag_run"]
     log.error(
-        "ALERT %s run %s failed (%s). Owner: %s. Next: open the red task of this run, read its last message; runbooks are in docs/runbooks/.",
+        "ALERT %s run %s failed (%s). Owner: %s. Next: open the red task of this run, read its last message. Runbook: docs/runbooks/run-failed.md",
         run.dag_id,
         run.run_id,
         context.get("reason") or "a task failed",
         OWNER,
     )
+    notifying.quietly(lambda: notifying.run_failed(context))
 
 
-def defaults(*tags: Tag, hours: float, runs: int = 4) -> dict[str, Any]:
-    """Arguments of @dag that all DAGs share; a run that takes longer than ``hours`` fails.
+def note_failure(context: Mapping[str, Any]) -> None:
+    """A task failed for good: what no rule foresees is written down for the run's message."""
+    from kinhteso import notifying
+
+    notifying.quietly(lambda: notifying.task_failed(context))
+
+
+def note_success(context: Mapping[str, Any]) -> None:
+    """The last task of a run is green: what was wrong with runs of this DAG is over."""
+    from kinhteso import notifying
+
+    notifying.quietly(lambda: notifying.run_ended_well(context))
+
+
+def deadline_passed(context: Mapping[str, Any]) -> None:
+    """Airflow's deadline alert: the run is not done in time."""
+    from kinhteso import notifying
+
+    notifying.quietly(lambda: notifying.deadline_passed(context))
+
+
+def deadline(hours: float) -> Any:
+    """Airflow tells when a run is not done ``hours`` after it was queued (KINHTESO_RUN_DUE_SECONDS instead, where it is set)."""
+    from airflow.sdk.definitions.callback import SyncCallback
+    from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
+
+    due = timedelta(seconds=float(os.environ.get("KINHTESO_RUN_DUE_SECONDS") or hours * 3600))
+    return DeadlineAlert(reference=DeadlineReference.DAGRUN_QUEUED_AT, interval=due, callback=SyncCallback("kinhteso.dagkit.deadline_passed"))
+
+
+def defaults(*tags: Tag, hours: float, runs: int = 4, due: float | None = None) -> dict[str, Any]:
+    """Arguments of @dag that all DAGs share; a run that takes longer than ``hours`` fails; one that is not done after ``due`` hours (default: half
+    of them) is told.
 
     ``runs`` at once: a replay must not queue behind a run that waits for its marker; the ledger's locks keep them apart (F55).
     """
@@ -61,8 +96,11 @@ def defaults(*tags: Tag, hours: float, runs: int = 4) -> dict[str, Any]:
         "dagrun_timeout": timedelta(hours=hours),
         "tags": [str(t) for t in tags],
         "on_failure_callback": alert,
+        "deadline": deadline(hours / 2 if due is None else due),
         "default_args": {
             "owner": OWNER,
+            "on_failure_callback": note_failure,
+            "on_success_callback": note_success,
             "retries": int(os.environ.get("KINHTESO_TASK_RETRIES", "1")),
             "retry_delay": timedelta(seconds=int(os.environ.get("KINHTESO_RETRY_SECONDS", "300"))),
             "execution_timeout": timedelta(hours=2),

@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 DAGS = sorted((ROOT / "dags").glob("*.py"))
 HEADINGS = ["What", "In and out", "When and why then", "If it fails", "How to re-run"]
-WANTED = {"postmart_daily", "voso_daily", "registers_intake", "day_close", "warehouse_daily", "quarantine_replay"}
+WANTED = {"postmart_daily", "voso_daily", "registers_intake", "day_close", "warehouse_daily", "quarantine_replay", "watch"}
 MAX_LINES = 80
 
 

@@ -27,7 +27,7 @@ from kinhteso.local import headline, processes
 from kinhteso.local.airflow import ROOT, AirflowFailed, LocalAirflow
 from kinhteso.local.postgres import EmbeddedPostgres, PostgresFailed
 
-DAGS = {"postmart_daily", "voso_daily", "registers_intake", "day_close", "warehouse_daily", "quarantine_replay"}
+DAGS = {"postmart_daily", "voso_daily", "registers_intake", "day_close", "warehouse_daily", "quarantine_replay", "watch"}
 DEMO_FIRST_DAY = date(2021, 9, 12)
 DEMO_DAYS = [DEMO_FIRST_DAY + timedelta(days=n) for n in range(4)]
 DEMO_KEY = "demo-pepper"
