@@ -111,6 +111,11 @@ KINDS: dict[str, Kind] = {
         "Bản đã nhận giữ nguyên hiệu lực. Hỏi nguồn bản nào đúng; bản sửa phải có số phiên bản cao hơn.",
         "What was taken stays in force. Ask the source which is right; a correction has to come as a higher version.",
     ),
+    "check_failed": Kind(
+        "check-failed", "Số liệu bất thường, cần xem lại: {what}, {when}", "Counts, but a check failed: {what}, {when}",
+        "Dữ liệu vẫn được tính. Đọc quy tắc, hỏi nguồn số liệu có đúng không; sai thì yêu cầu gửi phiên bản cao hơn.",
+        "The data count. Read the rule, ask the source whether they are right; if not, ask for a higher version.",
+    ),
     "quarantine_growing": Kind(
         "quarantine-growing", "Nhiều dòng bị cách ly: {what}, {when}", "Many rows in quarantine: {what}, {when}",
         "Xem quy tắc và các khóa; sửa bảng mã, từ điển hoặc hỏi nguồn, rồi make replay-quarantine; dòng thật sự sai: make dismiss-quarantine kèm lý do.",
@@ -260,13 +265,13 @@ with export as (
                'version', e.version, 'file', e.origin, 'words', e.reason, 'rules', c.rules)
     from export as e
     left join lateral (
-        select jsonb_agg(jsonb_build_object('rule', c.rule_id, 'says', c.rule, 'failed', c.rows_failed, 'total', c.rows_total, 'keys', c.sample)
-                   order by c.outcome <> 'reject', c.rows_failed desc, c.rule_name) as rules
+        select jsonb_agg(jsonb_build_object('rule', c.rule_id, 'says', c.rule, 'failed', c.rows_failed, 'total', c.rows_total, 'keys', c.sample,
+                   'places', c.places) order by c.outcome <> 'reject', c.rows_failed desc, c.rule_name) as rules
         from ops.check_result as c where c.export_id = e.export_id and not c.passed
           and (c.outcome = 'reject' or (c.outcome = 'quarantine'
                and exists (select from ops.check_result as l where l.export_id = e.export_id and l.rule_name like 'limit\_%%' and not l.passed)))
     ) as c on true
-    where (e.state = 'rejected' or (e.state in ('landed', 'loaded', 'judged') and e.reason like 'read again; was rejected%%'))
+    where e.dismissed_at is null and (e.state = 'rejected' or (e.state in ('landed', 'loaded', 'judged') and e.reason like 'read again; was rejected%%'))
       and coalesce(e.ended_at, e.landed_at) > %(now)s - interval '35 days'
       and not exists (select from ops.export as n
           where (n.source, n.dataset, n.unit, n.business_day) = (e.source, e.dataset, e.unit, e.business_day) and n.version > e.version
@@ -286,7 +291,7 @@ with export as (
            jsonb_build_object('datasets', jsonb_build_array(e.name), 'days', jsonb_build_array(e.business_day), 'version', e.version, 'file', c.origin,
                'words', 'came again with other content: sha256 ' || left(c.sha256, 12) || '…, taken before ' || left(e.sha256, 12) || '…')
     from ops.content_change as c join export as e using (export_id)
-    where c.noticed_at > %(now)s - interval '7 days'
+    where c.noticed_at > %(now)s - interval '35 days'
       and not exists (select from ops.export as n
           where (n.source, n.dataset, n.unit, n.business_day) = (e.source, e.dataset, e.unit, e.business_day) and n.version > e.version
             and n.state = 'accepted')
@@ -305,6 +310,19 @@ with export as (
     from (select export_id, count(distinct r) as rows from aside, unnest(source_rows) as r group by export_id) as t
     join export as e using (export_id)
     where t.rows >= %(quarantine_rows)s or (t.rows >= 5 and t.rows >= %(quarantine_share)s * e.rows_delivered)
+), red as (
+    select e.source, e.dataset, e.business_day, c.rule_id, c.rule, c.rows_failed, c.rows_total, c.sample
+    from export as e join ops.check_result as c using (export_id)
+    where not c.passed and c.outcome = 'fail' and c.rule_id not in ('F46', 'F49', 'Q08') and e.state = 'accepted' and e.judged_at > %(now)s - interval '35 days'
+    union all
+    select c.source, c.dataset, c.business_day, c.rule_id, c.rule, c.rows_failed, c.rows_total, c.sample
+    from ops.day_check as c where not c.passed and c.outcome = 'fail' and not c.withdrawn and c.checked_at > %(now)s - interval '35 days'
+), reds as (
+    select 'check_failed|' || source || '/' || dataset || '/' || business_day, 'check_failed', source, array[source || '/' || dataset || '/' || business_day],
+           case when dataset = '' then jsonb_build_object('what', source) else jsonb_build_object('datasets', jsonb_build_array(source || '/' || dataset)) end
+           || jsonb_build_object('days', jsonb_build_array(business_day), 'rules',
+               jsonb_agg(jsonb_build_object('rule', rule_id, 'says', rule, 'failed', rows_failed, 'total', rows_total, 'keys', sample) order by rule_id))
+    from red group by source, dataset, business_day
 ), newest as (
     select distinct on (source, dataset, unit) * from export where state = 'accepted' order by source, dataset, unit, business_day desc, version desc
 ), warned as (
@@ -313,7 +331,7 @@ with export as (
     union all
     select e.*, c.rule_id, c.rule, c.rows_failed, c.rows_total, c.sample, 'word_unknown'
     from export as e join ops.check_result as c using (export_id)
-    where not c.passed and c.rule_id = 'F46' and e.state = 'accepted' and e.judged_at > %(now)s - interval '7 days'
+    where not c.passed and c.rule_id in ('F46', 'Q08') and e.state = 'accepted' and e.judged_at > %(now)s - interval '35 days'
 ), warnings as (
     select kind || '|' || source, kind, source, array_agg(distinct subject),
            jsonb_build_object('datasets', jsonb_agg(distinct name), 'days', jsonb_agg(distinct business_day),
@@ -341,13 +359,14 @@ with export as (
     where %(by_clock)s and coalesce(r.published_at, (select min(accepted_at) from ops.export)) < %(now)s - %(release)s
 )
 select * from absences union all select * from rejected union all select * from stuck union all select * from changed
-union all select * from growing union all select * from warnings union all select * from builds union all select * from late_release
+union all select * from growing union all select * from reds union all select * from warnings
+union all select * from builds union all select * from late_release
 """
 
 #: Kinds that `standing` finds; of these, what it does not find any more is over.
 STANDING_KINDS = frozenset({
-    "login_refused", "unreachable", "export_missing", "export_refused", "export_rejected", "export_stuck", "content_changed", "quarantine_growing",
-    "commune_unknown", "word_unknown", "build_failed", "build_stuck", "release_late",
+    "login_refused", "unreachable", "export_missing", "export_refused", "export_rejected", "export_stuck", "content_changed", "check_failed",
+    "quarantine_growing", "commune_unknown", "word_unknown", "build_failed", "build_stuck", "release_late",
 })  # fmt: skip
 #: Kinds that end with a run of the DAG that ends well.
 RUN_KINDS = frozenset({"run_failed", "run_late", "task_failed"})
@@ -397,11 +416,13 @@ def _cut(facts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def clear(conn: psycopg.Connection[Any], now: datetime, kinds: Collection[str], *, but: Iterable[str] = (), dag: str | None = None) -> None:
-    """End the open causes of ``kinds`` (of one ``dag`` only) whose keys are not in ``but``."""
+    """End the open causes of ``kinds`` (of one ``dag`` only) whose keys are not in ``but``. What nobody looks at any more after 35 days ends without
+    a word: it is not mended."""
     conn.execute(
-        """update ops.alert set cleared_at = %s, claimed_at = null, sent_to = '{}' where cleared_at is null and kind = any(%s)
-             and not cause_key = any(%s) and (%s::text is null or facts->>'dag' = %s)""",
-        [now, list(kinds), list(but), dag, dag],
+        """update ops.alert set cleared_at = %(now)s, claimed_at = null, sent_to = '{}',
+             over_told_at = case when first_seen < %(now)s - interval '34 days' then %(now)s end
+           where cleared_at is null and kind = any(%(kinds)s) and not cause_key = any(%(but)s) and (%(dag)s::text is null or facts->>'dag' = %(dag)s)""",
+        {"now": now, "kinds": list(kinds), "but": list(but), "dag": dag},
     )
 
 
@@ -550,6 +571,8 @@ def compose(row: Mapping[str, Any], links: Links = Links()) -> Message:
         lines.append(f"Quy tắc · Rule: {rule['rule']} {rule['says']} ({rule['failed']}/{rule['total']})")
         if rule.get("keys"):
             lines.append(f"  Khóa đầu tiên · First keys: {', '.join(map(str, rule['keys'][:5]))}")
+        if rule.get("places"):
+            lines.append(f"  Vị trí · Where: {rule['places']}")
     if facts.get("words"):
         lines.append(f"Lý do · Reason: {facts['words']}")
     lines.append(f"Phụ trách · Owner: {owner}")
@@ -574,7 +597,7 @@ def _linked(line: str) -> str:
     label, _, value = line.partition(": ")
     if label.startswith(("Hướng dẫn", "Bảng")) and value.startswith(("http://", "https://")):
         return f'{html.escape(label)}: <a href="{html.escape(value, quote=True)}">{html.escape(value)}</a>'
-    return html.escape(line).replace("\n", "<br>\n").replace("  Kh", "&nbsp;&nbsp;Kh")
+    return html.escape(line).replace("\n", "<br>\n").replace("  ", "&nbsp;&nbsp;", 1)
 
 
 def _what(source: str | None, facts: Mapping[str, Any]) -> tuple[str, str, str]:
@@ -586,7 +609,7 @@ def _what(source: str | None, facts: Mapping[str, Any]) -> tuple[str, str, str]:
     if facts.get("what"):
         return str(facts["what"]), str(facts["what"]), owner
     found = []
-    for name in names:
+    for name in (n for n in names if "/" in n):
         try:
             found.append(contracts.load_contract(*name.split("/", 1)))
         except ContractError:

@@ -46,9 +46,12 @@ _SOURCES = {"postmart_daily": "postmart", "voso_daily": "voso", "registers_intak
 
 
 def _connection(name: str) -> Any | None:
+    """The Airflow connection of that name; None where there is none, or an empty one (compose passes an unset variable on as such)."""
     from airflow.sdk import Connection
     from airflow.sdk.exceptions import AirflowException, AirflowRuntimeError
 
+    if os.environ.get(f"AIRFLOW_CONN_{name.upper()}") == "":
+        return None
     try:
         return Connection.get(name)
     except (AirflowException, AirflowRuntimeError):  # there is none of that name
@@ -195,7 +198,7 @@ def run_failed(context: Mapping[str, Any]) -> None:
         return conn.execute(
             """select 1 from ops.alert where cleared_at is null and (
                  (kind = any(%(kinds)s)) or (facts->>'dag' = %(dag)s and kind = 'task_failed')
-                 or (source = %(source)s and kind not in ('quarantine_growing', 'commune_unknown', 'word_unknown')
+                 or (source = %(source)s and kind not in ('quarantine_growing', 'commune_unknown')
                      and (facts->'days' is null or facts->'days' ? %(day)s or first_seen >= %(since)s or kind in ('login_refused', 'unreachable'))))
                limit 1""",
             {"kinds": list(_EXPLAINS.get(run.dag_id, ())), "dag": run.dag_id, "source": _SOURCES.get(run.dag_id), "day": day or "",

@@ -276,6 +276,34 @@ def test_a_quarantine_that_grows_is_told_with_rule_and_keys(db, rows, is_told):
         assert [m.state for m in look(db, box, NOW + HOUR)] == ["over"]
 
 
+def test_a_check_that_failed_over_data_that_count_is_told_with_its_rule(db):
+    box = Box()
+    export_id = accepted(db, "postmart", "orders", d.many(d.line, 3))
+    db.execute(
+        "insert into ops.check_result (export_id, rule_id, rule_name, rule, outcome, passed, rows_failed, rows_total, sample)"
+        " values (%s, 'Q16', 'volume', 'as many orders as on this weekday before', 'fail', false, 1, 3, '[\"PM1\"]')",
+        [export_id],
+    )
+    db.execute(
+        "insert into ops.day_check (business_day, source, dataset, commune_code, rule_id, rule_name, rule, outcome, passed, rows_failed, rows_total, build_id)"
+        " values (%s, 'warehouse', '', '', 'Q18', 'sums', 'communes add up to the province', 'fail', false, 1, 200, 1)",
+        [DAY],
+    )
+    found = {m.cause_key: m.text for m in look(db, box)}
+    assert "Q16 as many orders" in found["check_failed|postmart/orders/2021-09-14"] and "PM1" in found["check_failed|postmart/orders/2021-09-14"]
+    assert "Q18 communes add up" in found["check_failed|warehouse//2021-09-14"] and "check-failed.md" in found["check_failed|warehouse//2021-09-14"]
+    accepted(db, "postmart", "orders", d.many(d.line, 4), version=2)
+    db.execute("update ops.day_check set passed = true")
+    assert [m.state for m in look(db, box, NOW + HOUR)] == ["over", "over"]
+
+
+def test_what_ages_out_is_not_called_over(db):
+    box = Box()
+    rejected(db)
+    look(db, box)
+    assert look(db, Box(), NOW + 36 * 24 * HOUR) == [] and db.execute("select cleared_at is not null from ops.alert").fetchone()[0]
+
+
 def test_unknown_communes_and_status_words_are_told_once_per_source(db):
     box = Box()
     stores = [d.voso_store(n) for n in range(1, 9)] + [d.voso_store(9, wards_id="999999")]
