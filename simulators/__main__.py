@@ -1,4 +1,4 @@
-"""`python -m simulators serve | clock | registers` (see README.md)."""
+"""`python -m simulators serve | clock | fault | registers` (see README.md)."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ import uvicorn
 
 from simulators import campaign, faults, registers
 from simulators.clock import Clock
+from simulators.faults import Switches
 from simulators.http_api import Api
 from simulators.postmart import Outbox, Postmart
 from simulators.sftp import host_key, serve
@@ -33,11 +34,13 @@ def _serve(a: argparse.Namespace) -> int:
     state = Path(a.state).resolve()
     state.mkdir(parents=True, exist_ok=True)
     (state / "endpoints.json").unlink(missing_ok=True)
-    struck = faults.parse(a.faults or "")
+    switches = Switches(state)
+    if a.faults is not None:
+        switches.set(faults.parse(a.faults))
     clock = Clock(state, a.first_day)
     world = campaign.make(a.world, a.seed, a.first_day)
-    outbox = Outbox(Postmart(world, struck), state / "sftp", state / "rendered")
-    api = Api(VoSo(world), clock, a.user, a.password, a.rate_limit, struck, state / "refused-logins")
+    outbox = Outbox(Postmart(world), state / "sftp", state / "rendered", switches.on)
+    api = Api(VoSo(world), clock, a.user, a.password, a.rate_limit, switches.on(), state / "refused-logins")
     if a.inbox:
         registers.write(world, Path(a.inbox), clock.now().date())
     asyncio.run(_run(a, state, clock, outbox, api))
@@ -96,6 +99,19 @@ def _clock(a: argparse.Namespace) -> int:
     return 0
 
 
+def _fault(a: argparse.Namespace) -> int:
+    switches = Switches(Path(a.state))
+    named = faults.parse(",".join(a.faults))
+    if a.clear:
+        switches.clear(named)
+    elif a.set:
+        switches.set(named)
+    elif named:
+        switches.add(named)
+    print("\n".join(map(str, switches.on())) or "no fault is on")
+    return 0
+
+
 def _registers(a: argparse.Namespace) -> int:
     world = campaign.make(a.world, a.seed, a.first_day)
     done = registers.write(world, Path(a.inbox), a.until)
@@ -118,7 +134,7 @@ def main() -> int:
     serving.add_argument("--sftp-port", type=int, default=0)
     serving.add_argument("--http-port", type=int, default=0)
     serving.add_argument("--rate-limit", type=int, default=0, help="requests per minute and token; 0: none")
-    serving.add_argument("--faults", default="", help="F10@2021-09-13[:DATASET],…")
+    serving.add_argument("--faults", help="F10@2021-09-13[:DATASET][=VALUE][*TIMES],…; without it what was on stays on")
     serving.add_argument("--inbox")
     serving.add_argument("--user", default="langson")
     serving.add_argument("--password", default=os.environ.get("SIMULATORS_PASSWORD", "demo-password"))
@@ -131,6 +147,12 @@ def main() -> int:
     moving.add_argument("--state", required=True)
     moving.add_argument("moment")
     moving.set_defaults(run=_clock)
+    switching = commands.add_parser("fault", help="switch faults on (these too), --set (these only) or --clear (these, or all); without any: what is on")
+    switching.add_argument("--state", required=True)
+    switching.add_argument("--set", action="store_true")
+    switching.add_argument("--clear", action="store_true")
+    switching.add_argument("faults", nargs="*", help="F10@2021-09-13[:DATASET][=VALUE][*TIMES]")
+    switching.set_defaults(run=_fault)
     a = parser.parse_args()
     try:
         return int(a.run(a))

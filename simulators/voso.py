@@ -7,7 +7,7 @@ from typing import Any
 
 from simulators.clock import ms
 from simulators.keys import citizen_key, phone_key
-from simulators.postmart import stamp
+from simulators.tables import stamp
 from simulators.world import Order, World
 
 OWNER = {"HOUSEHOLD": "HO_GIA_DINH", "BUSINESS": "HO_KINH_DOANH", "COOPERATIVE": "HTX", "COMPANY": "DOANH_NGHIEP"}

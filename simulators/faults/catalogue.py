@@ -1,0 +1,128 @@
+"""The table of all faults: what each strikes, what the source does, when it ends. README.md shows it (tests/simulators/test_faults.py compares).
+
+`day` below is the business day D of the switch. The hour at which something strikes follows from its kind:
+
+- **Files** of Postmart: the folder of D, from D+1 on. Switched off, the folder is as it should have been.
+- **Records** of Vỏ Sò's delta sets (ORDERS, ORDER_EVENTS, RETURNS, PRODUCTS): those whose last change lies in D, in every answer, bulk too.
+  Of its full sets (STORES, PAYMENT_ACCOUNTS): while D is being fetched, so a snapshot of another day is whole.
+- **Answers and network**: requests while D is being fetched: the clock stands between D+1 00:00 and D+2 00:00. `*TIMES` ends it after so many strikes.
+- **Forms**: those whose as-of date is D. Where the districts sent none of that register as of D, the first district sends one, with the fault.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SHEETS = ("DONHANG", "GIANHANG", "TAIKHOANTT")
+TEXTS = ("HOANTRA", "SANPHAM")
+FILES = ("GIANHANG", "SANPHAM", "DONHANG", "HOANTRA", "TAIKHOANTT")
+BULK = ("STORES", "PRODUCTS", "ORDERS", "ORDER_EVENTS", "RETURNS", "PAYMENT_ACCOUNTS")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One fault: its default dataset, the others that it can strike, how often it strikes unless told (0: always), and two sentences."""
+
+    name: str
+    default: str
+    datasets: tuple[str, ...]
+    does: str
+    ends: str
+    times: int = 0
+
+
+OFF = "when switched off: the file is there as it should have been, under the same name"
+FILE_FAULTS = (
+    Kind(
+        "F00",
+        "DONHANG",
+        FILES,
+        "no fault: a clean version 2 (`=N`: version N) of the dataset at 08:00 of D+1",
+        "it is the recovery from a file fault by re-issue",
+    ),
+    Kind("F01", "DONHANG", ("DONHANG", "GIANHANG", "SANPHAM", "TAIKHOANTT"), "XLSX or ZIP without its last 30 bytes; the manifest is of the whole file", OFF),
+    Kind("F02", "HOANTRA", TEXTS, "CSV cut inside a quoted field (of SANPHAM: in the last part); the manifest is of the whole file", OFF),
+    Kind("F04", "DONHANG", FILES, "half of the file as `.part`; file, manifest and marker two hours later", "after two hours"),
+    Kind("F05", "DONHANG", FILES, "marker and manifest, but the file 45 minutes later (`=MINUTES`)", "when the file has come"),
+    Kind("F06", "", ("DONHANG", "TAIKHOANTT"), "everything at 05:00 (`=HH:MM`); of a named dataset: its delivery only", "when it has come"),
+    Kind("F07", "", ("DONHANG", "TAIKHOANTT"), "nothing until two days later, 05:30 (`=DAYS`)", "when it has come"),
+    Kind(
+        "F08",
+        "",
+        ("DONHANG", "HOANTRA", "VOSO", "ORDERS", "ORDER_EVENTS", "RETURNS"),
+        "an empty day: no orders, no refunds, and a manifest that says 0 (Vỏ Sò: `TOTAL` 0)",
+        OFF,
+    ),
+    Kind("F09", "DONHANG", FILES, "no rows, but a manifest that declares those of the day (240 where there are none)", OFF),
+    Kind("F10", "DONHANG", FILES, "version 2 (`=N`) at 10:00 of D+1: the first row withdrawn, the next one changed", "it stays"),
+    Kind("F11", "DONHANG", FILES, "the whole delivery as version 2 at the usual hour, version 1 at 10:00 (`=HH:MM`)", "it stays"),
+    Kind("F12", "DONHANG", FILES, "version 1 again at 11:00 (`=HH:MM`): another content under the same name, with its manifest", OFF),
+    Kind("F13", "DONHANG", FILES, "a column `Ghi chú nội bộ` at the end", OFF),
+    Kind("F14", "DONHANG", FILES, "a column inserted after the third (`=swap`: the fourth and fifth exchanged)", OFF),
+    Kind("F15", "DONHANG", FILES, "a column renamed: `Tổng thanh toán` → `Tổng tiền`, and the like", OFF),
+    Kind("F16", "DONHANG", FILES, "a second heading that differs by a capital, at the end (`=inside`: in place of a known one)", OFF),
+    Kind("F17", "DONHANG", FILES, "headings and values decomposed (NFD)", OFF),
+    Kind("F18", "HOANTRA", TEXTS, "Windows-1258 (`=mojibake`: UTF-8 that was read as CP1252 and saved)", OFF),
+    Kind("F19", "HOANTRA", TEXTS, "no BOM (`=utf-16`: UTF-16LE with BOM)", OFF),
+    Kind("F20", "HOANTRA", TEXTS, "separator `,`", OFF),
+    Kind("F21", "DONHANG", SHEETS, "`.xlsx` that is an HTML table (`=xls`: the head of an OLE2 workbook)", OFF),
+    Kind("F22", "DONHANG", SHEETS, "sheet dimension `A1`", OFF),
+    Kind("F23", "DONHANG", FILES, "a sub-total `Cộng` in the middle, `Tổng cộng` and signatures right below the data; none is counted", OFF),
+    Kind("F24", "DONHANG", ("DONHANG", "SANPHAM", "HOANTRA"), "money in every form of §8.4 in one column", OFF),
+    Kind("F25", "DONHANG", ("DONHANG", "GIANHANG"), "day and month exchanged in date cells of one row (`=N`, `=N%`), where the day is at most 12", OFF),
+    Kind("F26", "GIANHANG", ("GIANHANG",), "all shapes of damaged phones, and one (`=N`) that is none", OFF),
+    Kind("F27", "SANPHAM", ("SANPHAM",), "three parts, of which the second (`=NUMBER`) is missing; the manifest counts all", OFF),
+    Kind("F28", "DONHANG", ("DONHANG",), "one order (`=N`, `=N%`) without its last line", OFF),
+    Kind("F29", "DONHANG", FILES, "one block (`=N`, `=N%`) repeated (`=conflict`: with another value)", OFF),
+    Kind("F30", "GIANHANG", ("GIANHANG", "SANPHAM", "TAIKHOANTT"), "one row (`=N`, `=40%`) vanishes from the snapshot", OFF),
+    Kind(
+        "F40",
+        "VOSO",
+        ("VOSO", "POSTMART"),
+        "the source's clock is 7 minutes fast (`=MINUTES`, `=-7`): `Date`, `NOW`, `SERVER_TIME`; Postmart: the files' times and `Thời điểm tạo`",
+        OFF,
+    ),
+    Kind(
+        "F54",
+        "POSTMART",
+        ("POSTMART",),
+        "another host key while D is being fetched (`=disk`: the disk is full: a half `.part`, no marker; nothing can be written)",
+        OFF,
+    ),
+    Kind("F65", "DONHANG", FILES, "yesterday's file under today's name, with a manifest that is right for it", OFF),
+    Kind("F67", "HOANTRA", FILES, "zero bytes; the manifest is of the whole file", OFF),
+    Kind("F68", "HOANTRA", FILES, "TCVN3 text (of a workbook: its values)", OFF),
+    Kind("F69", "SANPHAM", FILES, "line breaks and quotes inside two values (`=N`): legitimate", OFF),
+    Kind("F70", "DONHANG", SHEETS, "the XML of the sheet ends in the middle; ZIP and hash are right", OFF),
+    Kind("F71", "DONHANG", (*SHEETS, "SANPHAM"), "a ZIP bomb: 2,048 MiB (`=MIB`) of blanks in the first sheet or part", OFF),
+    Kind("F72", "DONHANG", SHEETS, "a DTD with nested and external entities", OFF),
+    Kind("F73", "DONHANG", SHEETS, "an external link", OFF),
+    Kind("F74", "DONHANG", SHEETS, "a VBA project", OFF),
+    Kind("F75", "GIANHANG", SHEETS, "a hidden first sheet with an old, shorter copy", OFF),
+    Kind("F77", "DONHANG", SHEETS, "numbers as text; codes and phones as numbers, without leading zeros", OFF),
+    Kind("F78", "DONHANG", SHEETS, "dates as serial numbers", OFF),
+    Kind("F79", "DONHANG", FILES, "a copy of the file beside it, under a name that no manifest has", OFF),
+    Kind("F80", "DONHANG", FILES, "version 2 at 10:00 of D+3 (`=DAYS`): two rows withdrawn, two changed, two added", "it stays"),
+    Kind("F81", "DONHANG", FILES, "a column is missing (`=HEADING`)", OFF),
+)
+ANSWER_FAULTS = (Kind("F03", "ORDERS", BULK, "the first bulk job of day D: its first part without the last 20 bytes", "after one job (`*TIMES`)", 1),)
+DATA_FAULTS = (
+    Kind("F43", "DONHANG", ("DONHANG",), "an order delivered weeks ago comes back", OFF),
+    Kind("F46", "DONHANG", ("DONHANG", "GIANHANG"), "status `Chờ duyệt lại` on one row (`=N`, `=N%`)", OFF),
+    Kind("F49", "GIANHANG", ("GIANHANG", "TAIKHOANTT"), "commune code 99999 on one row (`=N`, `=N%`)", OFF),
+    Kind("F51", "DONHANG", ("DONHANG", "GIANHANG"), "an order 123456789101112 (GIANHANG: a store of KHACH HANG TEST)", OFF),
+    Kind("F83", "DONHANG", ("DONHANG",), "a delivered order is `Đang giao` again", OFF),
+    Kind("F84", "GIANHANG", ("GIANHANG",), "a new store (`=N`) of a household that no register has", OFF),
+    Kind("F85", "GIANHANG", ("GIANHANG",), "the commune code of a closed commune (`=ambiguous`: no code, a name that two have)", OFF),
+    Kind("F86", "GIANHANG", ("GIANHANG",), "all stores of a commune carry a code of the list of 2025", OFF),
+    Kind("F87", "GIANHANG", ("GIANHANG",), "a household with a store at the other platform opens one here", OFF),
+    Kind(
+        "F88",
+        "DONHANG",
+        ("DONHANG", "SANPHAM", "HOANTRA"),
+        "overflowing, negative and decimal-comma money in a row each (`=overflow`, `=negative`, `=comma`)",
+        OFF,
+    ),
+    Kind("F89", "DONHANG", FILES, "40 % (`=N%`) fewer rows, all valid", OFF),
+)
+CATALOGUE = tuple(sorted((*FILE_FAULTS, *ANSWER_FAULTS, *DATA_FAULTS), key=lambda k: k.name))
