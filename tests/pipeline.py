@@ -14,6 +14,8 @@ import psycopg
 from kinhteso import building, contracts, intake, publishing, warehouse
 from kinhteso.platforms.voso import VosoClient
 from kinhteso.settings import Settings
+from oracle import Recount, arrivals, differences
+from psycopg.rows import dict_row
 from served import Served
 
 SOURCES = {s: [c.dataset for c in contracts.all_contracts() if c.source == s] for s in ("registers", "postmart", "voso")}
@@ -40,9 +42,10 @@ class Pipeline:
     problems: list[str]
     runs: int = 0
 
-    def take(self, day: date, *, at: str = "06:00", sources: tuple[str, ...] = ("registers", "postmart", "voso")) -> None:
-        """Land, load and judge everything that is there for ``day`` on the next morning."""
-        self.served.clock(f"{day + timedelta(days=1)}T{at}")
+    def take(self, day: date, *, at: str | None = "06:00", sources: tuple[str, ...] = ("registers", "postmart", "voso")) -> None:
+        """Land, load and judge everything that is there for ``day`` on the next morning (``at`` None: at the clock's present time)."""
+        if at:
+            self.served.clock(f"{day + timedelta(days=1)}T{at}")
         self.runs += 1
         with warehouse.connect(self.dsn) as conn:
             for source in sources:
@@ -68,6 +71,21 @@ class Pipeline:
         """Build and publish."""
         scope = building.build(self.dsn, self.settings.first_day, state_dir=self.state)
         return publishing.publish(self.dsn, scope) if scope else None
+
+    def published(self) -> dict[tuple[str, date], dict[str, Any]]:
+        """bi.kpi_commune_daily on the list of 2021, whole, by commune and day."""
+        with psycopg.connect(self.dsn, row_factory=dict_row) as conn:
+            rows = conn.execute("select * from bi.kpi_commune_daily where geography = '2021'").fetchall()
+        return {(row["commune_code"], row["date"]): row for row in rows}
+
+    def recounted(self, **limits: Any) -> list[str]:
+        """Every published cell against the recount of what has come: the differences, in words."""
+        published = self.published()
+        days = {day for _, day in published}
+        with psycopg.connect(self.dsn) as conn:
+            come = arrivals(conn, Path(self.settings.landing))
+        expected = Recount(come, self.settings.first_day, self.settings.phone_key, **limits).cells(min(days), max(days))
+        return differences(expected, published)
 
     def cells(self, day: date, measures: tuple[str, ...]) -> dict[str, dict[str, Any]]:
         """bi.kpi_commune_daily of a day, by commune."""

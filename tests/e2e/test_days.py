@@ -64,6 +64,7 @@ def test_days_come_out_as_recounted(pipeline):
         touched = {"orders_placed", "orders_valid", "orders_out_of_province", "revenue_gross_vnd", "revenue_net_vnd"} if day.day >= 17 else set()
         compare(pipeline, world, day, FIRST + timedelta(days=12), but=touched)
     assert pipeline.problems == []
+    assert pipeline.recounted() == []
     with psycopg.connect(pipeline.dsn) as conn:
         assert conn.execute(
             "select count(*) from ops.export where rows_delivered <> rows_loaded + rows_quarantined + rows_duplicate + rows_superseded"

@@ -1,0 +1,10 @@
+"""The KPIs recounted in plain Python, two ways: from the simulators' world (`world`), and from the bytes that were delivered (`files`, `kpis`).
+
+Nothing here imports kinhteso or asks a database for a figure, so an error of the pipeline is not repeated here.
+"""
+
+from oracle.files import arrivals
+from oracle.kpis import Recount, differences
+from oracle.world import MEASURES, recount
+
+__all__ = ["MEASURES", "Recount", "arrivals", "differences", "recount"]
