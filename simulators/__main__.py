@@ -19,6 +19,7 @@ import uvicorn
 from simulators import campaign, faults, registers
 from simulators.clock import Clock
 from simulators.faults import Switches
+from simulators.faults.answers import Reachable
 from simulators.http_api import Api
 from simulators.postmart import Outbox, Postmart
 from simulators.sftp import host_key, serve
@@ -40,7 +41,7 @@ def _serve(a: argparse.Namespace) -> int:
     clock = Clock(state, a.first_day)
     world = campaign.make(a.world, a.seed, a.first_day)
     outbox = Outbox(Postmart(world), state / "sftp", state / "rendered", switches.on)
-    api = Api(VoSo(world), clock, a.user, a.password, a.rate_limit, switches.on(), state / "refused-logins")
+    api = Api(VoSo(world), clock, a.user, a.password, a.rate_limit, switches.on, state / "refused-logins")
     if a.inbox:
         registers.write(world, Path(a.inbox), clock.now().date())
     asyncio.run(_run(a, state, clock, outbox, api))
@@ -63,7 +64,7 @@ async def _run(a: argparse.Namespace, state: Path, clock: Clock, outbox: Outbox,
     sftp = await serve(outbox, clock, state, a.host, a.sftp_port, a.user, a.password, Path(a.authorized_key) if a.authorized_key else None)
     listener = socket.create_server((a.host, a.http_port))
     config = uvicorn.Config(
-        api.app(), log_level="warning", access_log=False, date_header=False, server_header=False, lifespan="off", timeout_graceful_shutdown=1
+        api.app(), http=Reachable, log_level="warning", access_log=False, date_header=False, server_header=False, lifespan="off", timeout_graceful_shutdown=1
     )
     server = uvicorn.Server(config)
     server.install_signal_handlers = lambda: None  # type: ignore[method-assign]

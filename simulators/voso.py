@@ -46,9 +46,9 @@ class VoSo:
 
     def __init__(self, world: World) -> None:
         self.w = world
-        self._orders = [o for o in world.orders if o.platform == "VS"]
+        self.orders = [o for o in world.orders if o.platform == "VS"]
         events = []
-        for o in self._orders:
+        for o in self.orders:
             for k, (when, _, _) in enumerate(o.history):
                 events.append((when + timedelta(minutes=3), o.number, k, o))
         events.sort(key=lambda e: e[:3])
@@ -100,9 +100,10 @@ class VoSo:
         return found
 
     def _order_items(self, at: datetime) -> list[Record]:
-        return [self._order(o, known) for o in self._orders if (known := o.known(at))]
+        return [self.order_record(o, known) for o in self.orders if (known := o.known(at))]
 
-    def _order(self, o: Order, known: int) -> Record:
+    def order_record(self, o: Order, known: int) -> Record:
+        """An order of which ``known`` events are known."""
         seen = o.history[:known]
         when, status, reason = seen[-1]
         times = {state: t for t, state, _ in seen}
@@ -140,18 +141,21 @@ class VoSo:
         for event_id, created, o, k in self._events:
             if created > at:
                 break
-            when, status, reason = o.history[k]
-            code, label = CARRIER.get(status, (None, ORDER_STATUS[status]))
-            if reason == "505":
-                code, label = 505, "Phát thất bại - Yêu cầu chuyển hoàn"
-            item = {
-                "EVENT_ID": event_id, "ORDER_ID": order_id(o), "ORDER_NUMBER": o.code,
-                "STATUS": "TU_DONG_HUY" if reason == "TU_DONG_24H" else ORDER_STATUS[status], "ORDER_STATUS": code, "STATUS_NAME": label,
-                "ORDER_STATUSDATE": stamp(when), "IS_RETURNING": status in ("RETURNING", "RETURNED"), "REASON_CODE": None, "NOTE": None, "LOCALION_CURRENTLY": None,
-                "CREATED_AT": ms(created),
-            }  # fmt: skip
-            found.append((ms(created), event_id, item))
+            found.append((ms(created), event_id, self.event_item(event_id, created, o, k)))
         return found
+
+    def event_item(self, event_id: str, created: datetime, o: Order, k: int) -> dict[str, Any]:
+        """The event of an order's ``k``-th state, which arrived at ``created``."""
+        when, status, reason = o.history[k]
+        code, label = CARRIER.get(status, (None, ORDER_STATUS[status]))
+        if reason == "505":
+            code, label = 505, "Phát thất bại - Yêu cầu chuyển hoàn"
+        return {
+            "EVENT_ID": event_id, "ORDER_ID": order_id(o), "ORDER_NUMBER": o.code,
+            "STATUS": "TU_DONG_HUY" if reason == "TU_DONG_24H" else ORDER_STATUS[status], "ORDER_STATUS": code, "STATUS_NAME": label,
+            "ORDER_STATUSDATE": stamp(when), "IS_RETURNING": status in ("RETURNING", "RETURNED"), "REASON_CODE": None, "NOTE": None, "LOCALION_CURRENTLY": None,
+            "CREATED_AT": ms(created),
+        }  # fmt: skip
 
     def _returns(self, at: datetime) -> list[Record]:
         found = []

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime, time, timedelta
 
-from simulators.faults.catalogue import CATALOGUE
+from simulators.faults.catalogue import BULK, CATALOGUE
 from simulators.faults.switch import Fault, Struck, Switches, split
 
 #: Fault -> the dataset that it strikes when none is named.
@@ -23,17 +23,29 @@ def parse(text: str) -> list[Fault]:
         dataset = match["dataset"] or kind.default
         if dataset not in (kind.default, *kind.datasets):
             raise ValueError(f"{match[0]!r}: {kind.name} strikes {', '.join(kind.datasets)}, not {dataset}")
-        found.append(Fault(kind.name, date.fromisoformat(match["day"]), dataset, match["value"] or "", int(match["times"] or kind.times)))
+        found.append(Fault(kind.name, date.fromisoformat(match["day"]), dataset, match["value"] or "", int(match["times"] or kind.times), kind.times))
     return found
 
 
 def struck(world: str, seed: int, first_day: date, on: Sequence[Fault]) -> list[Struck]:
-    """What faults strike in Postmart's files of a world: dataset, natural keys, and what the source says of them; without a server."""
-    from simulators import campaign
-    from simulators.postmart import Postmart
+    """What faults strike in a world: dataset, natural keys, and what the source says of them; without a server.
 
-    supplier = Postmart(campaign.make(world, seed, first_day))
-    return [s for day in sorted({f.day for f in on}) for s in supplier.folder(day, on)[1]]
+    Of Vỏ Sò: at 06:00 of the morning after the day; the row that F37 takes away is known only to the server that took it.
+    """
+    from simulators import campaign
+    from simulators.faults import records
+    from simulators.postmart import Postmart
+    from simulators.voso import VoSo
+
+    made = campaign.make(world, seed, first_day)
+    supplier, platform = Postmart(made), VoSo(made)
+    found: list[Struck] = []
+    for day in sorted({f.day for f in on}):
+        mine = [f for f in on if f.day == day]
+        found += supplier.folder(day, mine)[1]
+        for dataset in BULK:
+            found += records.apply(platform, dataset, datetime.combine(day + timedelta(days=1), time(6)), mine, day)[1]
+    return found
 
 
 __all__ = ["CATALOGUE", "KNOWN", "Fault", "Struck", "Switches", "parse", "struck"]

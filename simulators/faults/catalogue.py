@@ -31,28 +31,17 @@ class Kind:
     times: int = 0
 
 
-OFF = "when switched off: the file is there as it should have been, under the same name"
+# fmt: off
+OFF = "when switched off: file or records are as they should have been"
 FILE_FAULTS = (
-    Kind(
-        "F00",
-        "DONHANG",
-        FILES,
-        "no fault: a clean version 2 (`=N`: version N) of the dataset at 08:00 of D+1",
-        "it is the recovery from a file fault by re-issue",
-    ),
+    Kind("F00", "DONHANG", FILES, "no fault: a clean version 2 (`=N`: version N) of the dataset at 08:00 of D+1", "it is the recovery from a file fault by re-issue"),
     Kind("F01", "DONHANG", ("DONHANG", "GIANHANG", "SANPHAM", "TAIKHOANTT"), "XLSX or ZIP without its last 30 bytes; the manifest is of the whole file", OFF),
     Kind("F02", "HOANTRA", TEXTS, "CSV cut inside a quoted field (of SANPHAM: in the last part); the manifest is of the whole file", OFF),
     Kind("F04", "DONHANG", FILES, "half of the file as `.part`; file, manifest and marker two hours later", "after two hours"),
     Kind("F05", "DONHANG", FILES, "marker and manifest, but the file 45 minutes later (`=MINUTES`)", "when the file has come"),
     Kind("F06", "", ("DONHANG", "TAIKHOANTT"), "everything at 05:00 (`=HH:MM`); of a named dataset: its delivery only", "when it has come"),
     Kind("F07", "", ("DONHANG", "TAIKHOANTT"), "nothing until two days later, 05:30 (`=DAYS`)", "when it has come"),
-    Kind(
-        "F08",
-        "",
-        ("DONHANG", "HOANTRA", "VOSO", "ORDERS", "ORDER_EVENTS", "RETURNS"),
-        "an empty day: no orders, no refunds, and a manifest that says 0 (Vỏ Sò: `TOTAL` 0)",
-        OFF,
-    ),
+    Kind("F08", "", ("DONHANG", "HOANTRA", "VOSO", "ORDERS", "ORDER_EVENTS", "RETURNS"), "an empty day: no orders, no refunds, and a manifest that says 0 (Vỏ Sò: `TOTAL` 0)", OFF),
     Kind("F09", "DONHANG", FILES, "no rows, but a manifest that declares those of the day (240 where there are none)", OFF),
     Kind("F10", "DONHANG", FILES, "version 2 (`=N`) at 10:00 of D+1: the first row withdrawn, the next one changed", "it stays"),
     Kind("F11", "DONHANG", FILES, "the whole delivery as version 2 at the usual hour, version 1 at 10:00 (`=HH:MM`)", "it stays"),
@@ -74,23 +63,11 @@ FILE_FAULTS = (
     Kind("F27", "SANPHAM", ("SANPHAM",), "three parts, of which the second (`=NUMBER`) is missing; the manifest counts all", OFF),
     Kind("F28", "DONHANG", ("DONHANG",), "one order (`=N`, `=N%`) without its last line", OFF),
     Kind("F29", "DONHANG", FILES, "one block (`=N`, `=N%`) repeated (`=conflict`: with another value)", OFF),
-    Kind("F30", "GIANHANG", ("GIANHANG", "SANPHAM", "TAIKHOANTT"), "one row (`=N`, `=40%`) vanishes from the snapshot", OFF),
-    Kind(
-        "F40",
-        "VOSO",
-        ("VOSO", "POSTMART"),
-        "the source's clock is 7 minutes fast (`=MINUTES`, `=-7`): `Date`, `NOW`, `SERVER_TIME`; Postmart: the files' times and `Thời điểm tạo`",
-        OFF,
-    ),
-    Kind(
-        "F54",
-        "POSTMART",
-        ("POSTMART",),
-        "another host key while D is being fetched (`=disk`: the disk is full: a half `.part`, no marker; nothing can be written)",
-        OFF,
-    ),
-    Kind("F65", "DONHANG", FILES, "yesterday's file under today's name, with a manifest that is right for it", OFF),
-    Kind("F67", "HOANTRA", FILES, "zero bytes; the manifest is of the whole file", OFF),
+    Kind("F30", "GIANHANG", ("GIANHANG", "SANPHAM", "TAIKHOANTT", "STORES", "PAYMENT_ACCOUNTS"), "one row (`=N`, `=40%`) vanishes from the snapshot", OFF),
+    Kind("F40", "VOSO", ("VOSO", "POSTMART"), "the source's clock is 7 minutes fast (`=MINUTES`, `=-7`): `Date`, `NOW`, `SERVER_TIME`; Postmart: the files' times and `Thời điểm tạo`", OFF),
+    Kind("F54", "POSTMART", ("POSTMART",), "another host key while D is being fetched (`=disk`: the disk is full: a half `.part`, no marker; nothing can be written)", OFF),
+    Kind("F65", "DONHANG", (*FILES, "ORDERS", "ORDER_EVENTS", "RETURNS", "PRODUCTS"), "yesterday's file under today's name, with a manifest that is right for it; Vỏ Sò: yesterday's answer, with its WINDOW and SERVER_TIME", OFF),
+    Kind("F67", "HOANTRA", (*FILES, "VOSO", "STORES", "PRODUCTS", "ORDERS", "ORDER_EVENTS", "RETURNS", "PAYMENT_ACCOUNTS"), "zero bytes; the manifest is of the whole file; Vỏ Sò: an empty body with status 200", OFF),
     Kind("F68", "HOANTRA", FILES, "TCVN3 text (of a workbook: its values)", OFF),
     Kind("F69", "SANPHAM", FILES, "line breaks and quotes inside two values (`=N`): legitimate", OFF),
     Kind("F70", "DONHANG", SHEETS, "the XML of the sheet ends in the middle; ZIP and hash are right", OFF),
@@ -105,24 +82,50 @@ FILE_FAULTS = (
     Kind("F80", "DONHANG", FILES, "version 2 at 10:00 of D+3 (`=DAYS`): two rows withdrawn, two changed, two added", "it stays"),
     Kind("F81", "DONHANG", FILES, "a column is missing (`=HEADING`)", OFF),
 )
-ANSWER_FAULTS = (Kind("F03", "ORDERS", BULK, "the first bulk job of day D: its first part without the last 20 bytes", "after one job (`*TIMES`)", 1),)
-DATA_FAULTS = (
-    Kind("F43", "DONHANG", ("DONHANG",), "an order delivered weeks ago comes back", OFF),
-    Kind("F46", "DONHANG", ("DONHANG", "GIANHANG"), "status `Chờ duyệt lại` on one row (`=N`, `=N%`)", OFF),
-    Kind("F49", "GIANHANG", ("GIANHANG", "TAIKHOANTT"), "commune code 99999 on one row (`=N`, `=N%`)", OFF),
-    Kind("F51", "DONHANG", ("DONHANG", "GIANHANG"), "an order 123456789101112 (GIANHANG: a store of KHACH HANG TEST)", OFF),
-    Kind("F83", "DONHANG", ("DONHANG",), "a delivered order is `Đang giao` again", OFF),
-    Kind("F84", "GIANHANG", ("GIANHANG",), "a new store (`=N`) of a household that no register has", OFF),
-    Kind("F85", "GIANHANG", ("GIANHANG",), "the commune code of a closed commune (`=ambiguous`: no code, a name that two have)", OFF),
-    Kind("F86", "GIANHANG", ("GIANHANG",), "all stores of a commune carry a code of the list of 2025", OFF),
-    Kind("F87", "GIANHANG", ("GIANHANG",), "a household with a store at the other platform opens one here", OFF),
-    Kind(
-        "F88",
-        "DONHANG",
-        ("DONHANG", "SANPHAM", "HOANTRA"),
-        "overflowing, negative and decimal-comma money in a row each (`=overflow`, `=negative`, `=comma`)",
-        OFF,
-    ),
-    Kind("F89", "DONHANG", FILES, "40 % (`=N%`) fewer rows, all valid", OFF),
+#: A fault of answers strikes all requests for data (VOSO: lists, bulk, categories), or those of one list.
+LISTS = ("VOSO", *BULK)
+OFF_B = "when switched off, or the clock leaves the day"
+PASSED = "when switched off, the clock leaves the day, or after `*TIMES`"
+ANSWER_FAULTS = (
+    Kind("F03", "ORDERS", BULK, "the first bulk job of day D: its first part without the last 20 bytes", "after one job (`*TIMES`)", 1),
+    Kind("F31", "VOSO", LISTS, "every third call (`=K`) is refused with 429; `Retry-After` 1 second, as a number and as a date by turns", PASSED),
+    Kind("F32", "VOSO", LISTS, "every third call (`=K`) gets the gateway's page, 502 and 429 by turns", PASSED),
+    Kind("F33", "ORDERS", BULK, "the token ends at the third page (`=PAGE`) of each reading, with status 401 on HTTP 200; pages are a quarter of the set", OFF_B),
+    Kind("F34", "VOSO", ("VOSO",), "each login is refused: `Invalid owner account or password!`", OFF_B),
+    Kind("F35", "VOSO", LISTS, "the first two calls (`*TIMES`; `*0`: all) get `error:true` on HTTP 200: `System error`", PASSED, 2),
+    Kind("F36", "ORDERS", BULK, "NEXT_CURSOR repeats for ever (page index: page 2 again); pages are a quarter of the set", OFF_B),
+    Kind("F37", "STORES", ("STORES", "PRODUCTS", "PAYMENT_ACCOUNTS"), "a row of page 1 is gone from the first question for page 2 on, TOTAL is one less; pages are a quarter of the set", OFF_B),
+    Kind("F38", "ORDERS", BULK, "every other page has half of its rows and HAS_MORE true; pages are a quarter of the set", OFF_B),
+    Kind("F39", "ORDERS", BULK, "PAGE_SIZE is silently cut to 10 (`=N`)", OFF_B),
+    Kind("F57", "VOSO", LISTS, "half of the body, then nothing for 5 seconds (`=SECONDS`: more than the client waits), then the end; once (`*TIMES`)", PASSED, 1),
+    Kind("F58", "VOSO", LISTS, "the connection is reset after 200 bytes of the body (`=N`); once (`*TIMES`)", PASSED, 1),
+    Kind("F59", "VOSO", LISTS, "half of the body with status 200 and a length that fits it; once (`*TIMES`)", PASSED, 1),
+    Kind("F60", "VOSO", LISTS, "three calls (`*TIMES`) get 503 (`=STATUS`), with the envelope and with a page by turns", PASSED, 3),
+    Kind("F61", "VOSO", ("VOSO",), "after five requests for data (`=N`) all tokens are void and the password is the old one with `-new`", "when switched off: the old password again"),
+    Kind("F62", "VOSO", LISTS, "a login page in HTML with status 200", PASSED),
+    Kind("F63", "VOSO", LISTS, "302 to another port, where a trap keeps who came (`=internal`: 169.254.169.254; `=URL`)", PASSED),
 )
-CATALOGUE = tuple(sorted((*FILE_FAULTS, *ANSWER_FAULTS, *DATA_FAULTS), key=lambda k: k.name))
+RECORD_FAULTS = (
+    Kind("F41", "ORDERS", ("ORDERS",), "all of the day have UPDATED_AT 12:00:00.000; pages are a quarter of the set", OFF),
+    Kind("F42", "ORDERS", ("ORDERS",), "at noon a line of an older order (`=N`) gets one piece more; UPDATED_AT stays", OFF),
+    Kind("F44", "ORDER_EVENTS", ("ORDER_EVENTS",), "the day's events arrive in the opposite order, three of them twice", OFF),
+    Kind("F45", "ORDERS", ("ORDERS",), "a return ends with code 501 and IS_RETURNING; order and event say it by that alone", OFF),
+    Kind("F47", "ORDERS", ("ORDERS", "PRODUCTS"), "PRICE is text (`=TEXT`: this text)", OFF),
+    Kind("F48", "ORDERS", BULK, "a field is missing in all (`=null`: null in all): SELLER_DISCOUNT, and the like", OFF),
+    Kind("F50", "STORES", ("STORES", "PAYMENT_ACCOUNTS"), "PROVINCE_ID 20 on one record (`=N`, `=N%`)", OFF),
+)
+DATA_FAULTS = (
+    Kind("F43", "DONHANG", ("DONHANG", "ORDERS"), "an order delivered weeks ago comes back; Vỏ Sò: with code 504 of the day after its delivery, which arrives in D", OFF),
+    Kind("F46", "DONHANG", ("DONHANG", "GIANHANG", "ORDERS"), "status `Chờ duyệt lại` on one row (`=N`, `=N%`); Vỏ Sò: CHO_DUYET_LAI and code 516, in the order and its event", OFF),
+    Kind("F49", "GIANHANG", ("GIANHANG", "TAIKHOANTT", "STORES", "PAYMENT_ACCOUNTS"), "commune code 99999 on one row (`=N`, `=N%`); Vỏ Sò: WARDS_ID 999999", OFF),
+    Kind("F51", "DONHANG", ("DONHANG", "GIANHANG", "ORDERS", "STORES"), "an order 123456789101112 (GIANHANG: a store of KHACH HANG TEST)", OFF),
+    Kind("F83", "DONHANG", ("DONHANG", "ORDERS"), "a delivered order is `Đang giao` again", OFF),
+    Kind("F84", "GIANHANG", ("GIANHANG", "STORES"), "a new store (`=N`) of a household that no register has", OFF),
+    Kind("F85", "GIANHANG", ("GIANHANG", "STORES"), "the commune code of a closed commune (`=ambiguous`: no code, a name that two have)", OFF),
+    Kind("F86", "GIANHANG", ("GIANHANG", "STORES"), "all stores of a commune carry a code of the list of 2025", OFF),
+    Kind("F87", "GIANHANG", ("GIANHANG", "STORES"), "a household with a store at the other platform opens one here", OFF),
+    Kind("F88", "DONHANG", ("DONHANG", "SANPHAM", "HOANTRA", "ORDERS", "RETURNS", "PRODUCTS"), "overflowing, negative and decimal-comma money in a row each (`=overflow`, `=negative`, `=comma`)", OFF),
+    Kind("F89", "DONHANG", (*FILES, "ORDERS", "STORES", "PRODUCTS", "ORDER_EVENTS", "RETURNS", "PAYMENT_ACCOUNTS"), "40 % (`=N%`) fewer rows, all valid", OFF),
+)
+# fmt: on
+CATALOGUE = tuple(sorted((*FILE_FAULTS, *ANSWER_FAULTS, *RECORD_FAULTS, *DATA_FAULTS), key=lambda k: k.name))

@@ -421,14 +421,18 @@ def damaged_phones(t: Table, f: Fault, scene: Scene) -> None:
     scene.note(f, t.dataset, "damaged", [b.key for b in impossible])
 
 
+def finished(t: Table, scene: Scene) -> list[Any]:
+    """Orders that are not in the table and whose whole life ends with a delivery before the day; the oldest delivery first."""
+    there = {b.key for b in t.blocks}
+    done = [o for o in scene.postmart.orders if o.code not in there and o.history[-1][1] == "DELIVERED" and o.history[-1][0] < scene.start]
+    return sorted(done, key=lambda o: o.history[-1][0])
+
+
 @strikes("F43")
 def late_status(t: Table, f: Fault, scene: Scene) -> None:
     """An order that was delivered weeks ago comes back today."""
-    there = {b.key for b in t.blocks}
-    old = [o for o in scene.postmart.orders if o.code not in there and (k := o.known(scene.start)) and o.history[k - 1][1] in ("DELIVERED", "COMPLETED")]
-    for o in sorted(old, key=lambda o: o.created)[: f.number(1)]:
-        k = o.known(scene.start)
-        block = scene.postmart.block(len(t.blocks) + 1, o, k, random.Random(o.code))
+    for o in finished(t, scene)[: f.number(1)]:
+        block = scene.postmart.block(len(t.blocks) + 1, o, len(o.history), random.Random(o.code))
         at = scene.start + timedelta(hours=10)
         for heading, value in (
             ("Trạng thái", "Đã hoàn"),
@@ -444,10 +448,8 @@ def late_status(t: Table, f: Fault, scene: Scene) -> None:
 @strikes("F83")
 def backwards(t: Table, f: Fault, scene: Scene) -> None:
     """An order that was delivered on an earlier day is `Đang giao` again today."""
-    there = {b.key for b in t.blocks}
-    done = [o for o in scene.postmart.orders if o.code not in there and (k := o.known(scene.start)) and o.history[k - 1][1] == "DELIVERED"]
-    for o in sorted(done, key=lambda o: o.created, reverse=True)[: f.number(1)]:
-        block = scene.postmart.block(len(t.blocks) + 1, o, o.known(scene.start), random.Random(o.code))
+    for o in finished(t, scene)[: -f.number(1) - 1 : -1]:
+        block = scene.postmart.block(len(t.blocks) + 1, o, len(o.history), random.Random(o.code))
         at = stamp(scene.start + timedelta(hours=11))
         for heading, value in (("Trạng thái", "Đang giao"), ("Ngày cập nhật trạng thái", at), ("Mã trạng thái VC", 12), ("Ngày giao thành công", None)):
             put(t, block, heading, value)

@@ -25,13 +25,14 @@ class Fault:
     dataset: str
     value: str = ""
     times: int = 0
+    usual: int = field(default=0, compare=False)
 
     def __str__(self) -> str:
         return (
             f"{self.name}@{self.day}"
             + (f":{self.dataset}" if self.dataset else "")
             + (f"={self.value}" if self.value else "")
-            + (f"*{self.times}" if self.times else "")
+            + (f"*{self.times}" if self.times != self.usual else "")
         )
 
     @property
