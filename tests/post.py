@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import socketserver
 import threading
 from collections.abc import Iterator
@@ -46,6 +47,25 @@ class Post:
 def body_of(mail: EmailMessage) -> str:
     """The readable part of a mail."""
     return "".join(part.get_content() for part in mail.walk() if part.get_content_maintype() == "text")
+
+
+@contextmanager
+def listening(*names: str) -> Iterator[list[str]]:
+    """What these loggers say, whoever has set up logging (Airflow's import does)."""
+    said: list[str] = []
+
+    class Keep(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            said.append(record.getMessage())
+
+    handler, loggers = Keep(), [logging.getLogger(n) for n in names]
+    for logger in loggers:
+        logger.addHandler(handler)
+    try:
+        yield said
+    finally:
+        for logger in loggers:
+            logger.removeHandler(handler)
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """Alerts through Airflow: which sinks are set up, and when a run, a deadline or a DAG file that does not parse has something to tell.
 
-Sinks are Airflow's own notifiers. Mail: connection `smtp_default` and KINHTESO_ALERT_TO; webhook: connection `alert_webhook`. Where none is set,
+Sinks are Airflow notifiers. Mail (SmtpNotifier): connection `smtp_default` and KINHTESO_ALERT_TO; webhook: connection `alert_webhook`. Where none is set,
 messages are log lines that begin with ALERT. What fails here is logged and never raised: an alert must not break a run.
 """
 
@@ -23,6 +23,8 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import requests  # type: ignore[import-untyped]
+from airflow.sdk import BaseNotifier
 
 from kinhteso import alerting
 from kinhteso.alerting import Cause, Limits, Links, Message, Sink
@@ -67,34 +69,52 @@ def mail(to: list[str]) -> Sink:
         # Replies, reminders and the end of a cause stand together in the reader's mailbox.
         thread = f"<{hashlib.sha256(message.cause_key.encode()).hexdigest()[:32]}@kinhteso>"
         headers = {"References": thread, "Auto-Submitted": "auto-generated", "X-Kinhteso-Cause": message.kind}
-        # The notifiers are not called as functions: that would read what is told as Jinja templates, and log an error with the webhook's address.
+        # A notifier that is called as a function reads its fields as Jinja templates; what is told comes from files of others.
         SmtpNotifier(to=to, subject=message.subject, html_content=message.html, smtp_conn_id=SMTP, custom_headers=headers).notify({})  # type: ignore[typeddict-item]
 
     return send
 
 
-def webhook(connection: Any) -> Sink:
-    """A sink that posts JSON to the connection alert_webhook; its address is a secret, as chat servers make them."""
-    from airflow.sdk.log import mask_secret
+class WebhookNotifier(BaseNotifier):
+    """Posts JSON to the address of a connection, with its login where it has one.
 
-    address = connection.host or ""
-    if (connection.schema or "http") not in ("http", "https"):
-        raise ValueError(f'AIRFLOW_CONN_{WEBHOOK.upper()} has to be {{"conn_type": "http", "host": "https://…/path"}} (.env.example): a URI loses its path')
-    path = address.partition("://")[2].partition("/")[2]
-    if path:
-        mask_secret(path)
+    Airflow's HttpNotifier would do, but its hook logs the whole address when a server does not answer; that of a chat server is a secret.
+    """
 
-    def send(message: Message) -> None:
-        from airflow.providers.http.notifications.http import HttpNotifier
+    def __init__(self, payload: Mapping[str, Any], conn_id: str = WEBHOOK, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.payload, self.conn_id = payload, conn_id
 
-        options = {"timeout": SECONDS, "allow_redirects": False}
-        HttpNotifier(http_conn_id=WEBHOOK, json=message.payload(), extra_options=options).notify({})  # type: ignore[typeddict-item]
+    def notify(self, context: Any) -> None:
+        """Post. Raises requests' errors, also for an answer that is none of 2xx; a redirect is not followed."""
+        _request("POST", _connection(self.conn_id), json=dict(self.payload))
 
-    return send
+
+def address_of(connection: Any) -> str:
+    """The URL of a connection: its host, where that is a whole address; else put together, so that a URI keeps its path."""
+    host, schema = connection.host or "", connection.schema or ""
+    if "://" in host:
+        return str(host)
+    scheme = schema if schema in ("http", "https") else "https" if connection.conn_type == "https" or connection.port == 443 else "http"
+    path = "" if schema in ("http", "https") else schema
+    return f"{scheme}://{host}{f':{connection.port}' if connection.port else ''}/{path}"
+
+
+def _request(method: str, connection: Any, **kwargs: Any) -> requests.Response:
+    login = (connection.login, connection.password or "") if connection.login else None
+    answer = requests.request(method, address_of(connection), auth=login, timeout=SECONDS, allow_redirects=False, **kwargs)
+    if answer.status_code >= 300:
+        raise requests.HTTPError(f"status {answer.status_code}")
+    return answer
+
+
+def webhook() -> Sink:
+    """A sink that posts JSON to the connection alert_webhook."""
+    return lambda message: WebhookNotifier(message.payload()).notify({})
 
 
 def sinks() -> dict[str, Sink]:
-    """What is set up; none is no error. A sink that is set up wrongly is logged and left out."""
+    """What is set up; none is no error. Mail without a server is logged and left out."""
     found: dict[str, Sink] = {}
     to = [a.strip() for a in os.environ.get("KINHTESO_ALERT_TO", "").replace(";", ",").split(",") if a.strip()]
     if to:
@@ -102,11 +122,8 @@ def sinks() -> dict[str, Sink]:
             log.error("KINHTESO_ALERT_TO is set but there is no connection %s: set AIRFLOW_CONN_SMTP_DEFAULT (.env.example). Alerts are logged only.", SMTP)
         else:
             found["mail"] = mail(to)
-    if connection := _connection(WEBHOOK):
-        try:
-            found["webhook"] = webhook(connection)
-        except ValueError as error:
-            log.error("%s", error)
+    if _connection(WEBHOOK) is not None:
+        found["webhook"] = webhook()
     return found
 
 
@@ -252,7 +269,7 @@ def deadline_passed(context: Mapping[str, Any]) -> None:
     if str(run.get("state")) in ("failed", "success"):
         return
     dag_id, day = str(run["dag_id"]), (run.get("conf") or {}).get("business_day") or run.get("partition_key")
-    words = f"run {run['run_id']}: {run.get('state')} at its deadline {context['deadline']['deadline_time']}"
+    words = f"run {run['dag_run_id']}: {run.get('state')} at its deadline {context['deadline']['deadline_time']}"
     tell([Cause(f"run_late|{dag_id}|{day or 'no day'}", "run_late", _facts(dag_id, day, words), _SOURCES.get(dag_id))])
 
 
@@ -286,8 +303,13 @@ def parse_errors(folder: Path) -> dict[str, str]:
     A folder that takes longer than `PARSE_SECONDS` is itself an error.
     """
     folder = folder.resolve()
-    env = {**os.environ, "AIRFLOW__CORE__LOAD_EXAMPLES": "False", "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR",
-           "PYTHONPATH": os.pathsep.join(str(Path(p).resolve()) for p in sys.path if p)}  # fmt: skip
+    # A task is kept from Airflow's database by an address that is none, at which Airflow's import stumbles; reading files needs no database.
+    env = {k: v for k, v in os.environ.items() if k not in ("AIRFLOW__CORE__SQL_ALCHEMY_CONN", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC")} | {
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{tempfile.gettempdir()}/kinhteso-no-database.db",
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR",
+        "PYTHONPATH": os.pathsep.join(str(Path(p).resolve()) for p in sys.path if p),
+    }
     try:
         done = subprocess.run(
             [sys.executable, "-c", _PARSE, str(folder)], env=env, capture_output=True, text=True, timeout=PARSE_SECONDS, check=False, cwd=tempfile.gettempdir()
@@ -338,14 +360,13 @@ def watch(conn: psycopg.Connection[Any]) -> list[str]:
 
 def beat() -> None:
     """Call the connection alert_heartbeat, where one is set: a server outside that calls a person when the calls cease."""
-    if _connection(HEARTBEAT) is None:
+    connection = _connection(HEARTBEAT)
+    if connection is None:
         return
-    from airflow.providers.http.hooks.http import HttpHook
-
     try:
-        HttpHook(method="GET", http_conn_id=HEARTBEAT).run(extra_options={"timeout": SECONDS, "allow_redirects": False})
-    except Exception as error:
-        log.error("The heartbeat did not get through: %s", type(error).__name__)
+        _request("GET", connection)
+    except requests.RequestException as error:
+        log.error("The heartbeat did not get through: %s", alerting.reason_of(error))
 
 
 def quietly(step: Any) -> None:

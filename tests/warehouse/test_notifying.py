@@ -9,10 +9,17 @@ import deliveries as d
 import psycopg
 import pytest
 from kinhteso import ledger, notifying
-from post import body_of, post
+from post import body_of, listening, post
 
 ROOT = Path(__file__).resolve().parents[2]
 GOOD = "from airflow.sdk import dag\n\n\n@dag(schedule=None)\ndef good():\n    pass\n\n\ngood()\n"
+
+
+@pytest.fixture()
+def said():
+    """What the alert logger says."""
+    with listening("kinhteso.alert") as kept:
+        yield kept
 
 
 @pytest.fixture()
@@ -65,7 +72,7 @@ def test_a_message_arrives_at_mail_server_and_webhook_in_vietnamese_and_english(
     assert (len(office.mails), len(office.posts)) == (1, 1)
 
 
-def test_a_server_that_is_down_delays_only_its_own_message_and_no_address_is_logged(db, office, caplog):
+def test_a_server_that_is_down_delays_only_its_own_message_and_no_address_is_logged(db, office, said):
     rejected(db)
     office.http_down = True
     notifying.look(db)
@@ -73,22 +80,42 @@ def test_a_server_that_is_down_delays_only_its_own_message_and_no_address_is_log
     office.http_down, office.smtp_down = False, True
     notifying.look(db)
     assert (len(office.mails), len(office.posts)) == (1, 1)
-    assert "secret-token-abc" not in caplog.text and "could not be sent by webhook" in caplog.text
+    assert "secret-token-abc" not in "\n".join(said) and "could not be sent by webhook" in "\n".join(said)
 
 
-def test_a_server_that_is_gone_leaves_no_secret_in_the_log(db, office, caplog, monkeypatch):
-    monkeypatch.setenv("AIRFLOW_CONN_ALERT_WEBHOOK", '{"conn_type": "http", "host": "http://127.0.0.1:1/services/secret-token-abc"}')
-    rejected(db)
-    notifying.look(db)
-    told = [r.getMessage() for r in caplog.records if r.name == "kinhteso.alert"]
-    assert any("could not be sent by webhook" in line for line in told) and not any("secret-token-abc" in line for line in told)
+@pytest.mark.parametrize("sink", ["webhook", "heartbeat"])
+def test_a_server_that_is_gone_leaves_no_secret_in_any_log(db, office, capfd, monkeypatch, sink):
+    monkeypatch.setenv(f"AIRFLOW_CONN_ALERT_{sink.upper()}", '{"conn_type": "http", "host": "http://127.0.0.1:1/services/secret-token-abc"}')
+    with listening("kinhteso.alert", "") as said:
+        rejected(db)
+        notifying.look(db)
+        notifying.beat()
+    printed = "".join(capfd.readouterr()) + "\n".join(said)
+    assert ("could not be sent by webhook" if sink == "webhook" else "heartbeat did not get through") in printed and "secret-token-abc" not in printed
 
 
-def test_settings_that_cannot_work_are_named_and_the_rest_goes_on(db, office, caplog, monkeypatch):
-    monkeypatch.setenv("AIRFLOW_CONN_ALERT_WEBHOOK", "http://hook.example.vn/services/x")
+@pytest.mark.parametrize(
+    ("form", "address"),
+    [
+        ("https://chat.example.vn/hooks/abc", "https://chat.example.vn/hooks/abc"),
+        ("http://127.0.0.1:8065/hooks/abc", "http://127.0.0.1:8065/hooks/abc"),
+        ('{"conn_type": "http", "host": "https://chat.example.vn/hooks/abc"}', "https://chat.example.vn/hooks/abc"),
+        ('{"conn_type": "http", "host": "chat.example.vn", "schema": "https", "port": 8443}', "https://chat.example.vn:8443/"),
+    ],
+)
+def test_a_webhook_is_given_as_uri_or_as_json(monkeypatch, form, address):
+    monkeypatch.setenv("AIRFLOW_CONN_ALERT_WEBHOOK", form)
+    assert notifying.address_of(notifying._connection("alert_webhook")) == address
+
+
+def test_a_setting_that_lacks_its_other_half_is_named_and_none_is_no_error(office, said, monkeypatch):
     monkeypatch.delenv("AIRFLOW_CONN_SMTP_DEFAULT")
+    assert list(notifying.sinks()) == ["webhook"] and "AIRFLOW_CONN_SMTP_DEFAULT" in "\n".join(said)
+    for name in ("SMTP_DEFAULT", "ALERT_WEBHOOK", "ALERT_HEARTBEAT"):  # as compose passes on what is not set
+        monkeypatch.setenv(f"AIRFLOW_CONN_{name}", "")
+    monkeypatch.setenv("KINHTESO_ALERT_TO", "")
     assert notifying.sinks() == {}
-    assert "has to be" in caplog.text and "AIRFLOW_CONN_SMTP_DEFAULT" in caplog.text
+    notifying.beat()
 
 
 def test_a_red_run_tells_its_causes_and_is_itself_one_only_when_nothing_explains_it(db, office):
@@ -124,7 +151,7 @@ def test_a_refusal_that_is_in_the_ledger_is_no_second_cause(db, office):
 
 def test_a_deadline_that_passes_is_told_unless_the_run_is_over(db, office):
     deadline = {"id": "1", "deadline_time": "2021-09-15T02:00:00+00:00"}
-    run = {"dag_id": "warehouse_daily", "run_id": "r", "state": "failed", "conf": {"business_day": "2021-09-14"}, "partition_key": None}
+    run = {"dag_id": "warehouse_daily", "dag_run_id": "r", "state": "failed", "conf": {"business_day": "2021-09-14"}, "partition_key": None}
     notifying.deadline_passed({"dag_run": run, "deadline": deadline})
     assert office.posts == [], "a failed run was told when it failed"
     notifying.deadline_passed({"dag_run": {**run, "state": "running"}, "deadline": deadline})
@@ -139,6 +166,8 @@ def test_the_watch_finds_dag_files_that_do_not_parse_and_says_when_they_do_again
     (dags / "good.py").write_text(GOOD)
     (dags / "broken.py").write_text('from airflow.sdk import dag\n\nraise ValueError("0900000123 is no setting")\n')
     monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(dags))
+    for section in ("CORE", "DATABASE"):  # as in a task
+        monkeypatch.setenv(f"AIRFLOW__{section}__SQL_ALCHEMY_CONN", "airflow-db-not-allowed:///")
     notifying.watch(db)
     (hook,) = office.posts
     assert hook["kind"] == "dag_unparsable" and "broken.py" in hook["subject"] and "ValueError" in hook["text"] and "dag-does-not-parse.md" in hook["text"]
@@ -186,9 +215,9 @@ def test_a_warehouse_that_is_down_is_told_once(office, monkeypatch):
     assert hook["kind"] == "warehouse_down" and "warehouse-down.md" in hook["text"] and "secret-password" not in str(office.posts)
 
 
-def test_a_callback_never_raises_and_its_failure_is_logged(monkeypatch, caplog):
+def test_a_callback_never_raises_and_its_failure_is_logged(monkeypatch, said):
     from kinhteso import dagkit
 
     monkeypatch.setattr(notifying, "run_failed", lambda _: 1 / 0)
     dagkit.alert(run_of("postmart_daily"))
-    assert "ALERT postmart_daily run by_hand__2021-09-14 failed" in caplog.text and "ALERT could not be told: ZeroDivisionError" in caplog.text
+    assert "ALERT postmart_daily run by_hand__2021-09-14 failed" in "\n".join(said) and "ALERT could not be told: ZeroDivisionError" in "\n".join(said)
