@@ -1,4 +1,4 @@
-"""`python -m kinhteso.local demo|up|down|replay|quarantine|replay-quarantine|dismiss-quarantine|dsn`: the stack on one machine (DESIGN §4)."""
+"""`python -m kinhteso.local demo|up|down|replay|quarantine|replay-quarantine|dismiss-quarantine|dsn|backup|restore`: the stack on one machine (DESIGN §4)."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from rich.markup import escape
 
 from kinhteso.local import headline, processes
 from kinhteso.local.airflow import ROOT, AirflowFailed, LocalAirflow
+from kinhteso.local.backup import BackupFailed
 from kinhteso.local.postgres import EmbeddedPostgres, PostgresFailed
 
 DAGS = {"postmart_daily", "voso_daily", "registers_intake", "day_close", "warehouse_daily", "quarantine_replay", "watch"}
@@ -548,6 +549,54 @@ def release_all(stack: Stack, airflow: LocalAirflow, label: str) -> bool:
     return True
 
 
+def backup(_: argparse.Namespace) -> int:
+    from kinhteso.local import backup as files
+
+    stack = choose(environment(), state_root())
+    stack.home.mkdir(parents=True, exist_ok=True)
+    was_running = stack.postgres.is_running()
+    try:
+        stack.postgres.start()
+        path = files.backup(stack.postgres.bin, warehouse_dsn(stack), stack.home / "backups", stack.env.get("KINHTESO_BACKUP_KEY"))
+    finally:
+        if not was_running:
+            stack.postgres.stop()
+    console.print(f"{path} ({path.stat().st_size / 1e6:.1f} MB{', encrypted' if path.suffix == '.enc' else ', not encrypted: KINHTESO_BACKUP_KEY is not set'})")
+    console.print("The landing is files that never change: copy them as well. Back again: `make restore FILE=…`, docs/runbooks/restore.md")
+    return 0
+
+
+def restore(arguments: argparse.Namespace) -> int:
+    from kinhteso import warehouse
+    from kinhteso.local import backup as files
+
+    stack, file = choose(environment(), state_root()), Path(arguments.file)
+    if not file.is_file():
+        console.print(f"There is no file {file}.")
+        return 2
+    if stack.env.get("AIRFLOW_CONN_WAREHOUSE"):
+        console.print("The warehouse is a server of your own: its operators restore it, as docs/runbooks/restore.md says.")
+        return 2
+    if processes.marked(str(stack.home / "airflow")):
+        console.print("Airflow runs: `make down` first, so that no task writes meanwhile.")
+        return 2
+    stack.home.mkdir(parents=True, exist_ok=True)
+    was_running = stack.postgres.is_running()
+    try:
+        stack.postgres.start()
+        stack.postgres.database("kinhteso")
+        old = files.restore(stack.postgres.bin, stack.postgres.dsn(), warehouse_dsn(stack), file, stack.env.get("KINHTESO_BACKUP_KEY"))
+        with warehouse.connect(warehouse_dsn(stack)) as conn:
+            warehouse.migrate(conn)
+            last = conn.execute("select max(business_date) from ops.release").fetchone()
+    finally:
+        if not was_running:
+            stack.postgres.stop()
+    console.print(f"Restored, up to the release of {last[0] if last else 'no day'}. What was there is in the database {old}.")
+    console.print("Next: `make replay FROM=<the day after> TO=<yesterday>`.")
+    return 0
+
+
 def dsn(_: argparse.Namespace) -> int:
     stack = current_stack()
     env = stack.env
@@ -571,8 +620,11 @@ def dsn(_: argparse.Namespace) -> int:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="kinhteso.local", description=__doc__)
     commands = parser.add_subparsers(required=True)
-    for function in (demo, up, down, dsn):
+    for function in (demo, up, down, dsn, backup):
         commands.add_parser(function.__name__).set_defaults(run=function)
+    back = commands.add_parser("restore")
+    back.add_argument("file")
+    back.set_defaults(run=restore)
     again = commands.add_parser("replay")
     again.add_argument("first")
     again.add_argument("last", nargs="?")
@@ -590,6 +642,6 @@ def main() -> int:
     except (Stopped, KeyboardInterrupt) as why:
         console.print(f"Stopped ({why}).")
         return 130
-    except (AirflowFailed, PostgresFailed) as error:
+    except (AirflowFailed, PostgresFailed, BackupFailed) as error:
         console.print(f"[red]{type(error).__name__}[/red]: {error}", markup=True)
         return 1
