@@ -5,24 +5,19 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import json
 import os
 import signal
-import socket
 import sys
 import threading
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
-import uvicorn
-
 from simulators import campaign, faults, registers
 from simulators.clock import Clock
 from simulators.faults import Switches
-from simulators.faults.answers import Reachable
 from simulators.http_api import Api
 from simulators.postmart import Outbox, Postmart
-from simulators.sftp import host_key, serve
+from simulators.sources import Sources, settle
 from simulators.voso import VoSo
 
 #: Days that are rendered ahead of the clock, while the pipeline is still starting.
@@ -42,9 +37,8 @@ def _serve(a: argparse.Namespace) -> int:
     world = campaign.make(a.world, a.seed, a.first_day)
     outbox = Outbox(Postmart(world), state / "sftp", state / "rendered", switches.on)
     api = Api(VoSo(world), clock, a.user, a.password, a.rate_limit, switches.on, state / "refused-logins")
-    if a.inbox:
-        registers.write(world, Path(a.inbox), clock.now().date())
-    asyncio.run(_run(a, state, clock, outbox, api))
+    inbox = registers.Inbox(world, Path(a.inbox), state / "forms.json") if a.inbox else None
+    asyncio.run(_run(a, Sources(state, clock, switches, outbox, api, inbox, a)))
     return 0
 
 
@@ -56,47 +50,27 @@ def _ahead(outbox: Outbox, first: date, stop: threading.Event) -> None:
             outbox.render(first + timedelta(days=n))
 
 
-async def _run(a: argparse.Namespace, state: Path, clock: Clock, outbox: Outbox, api: Api) -> None:
+async def _run(a: argparse.Namespace, sources: Sources) -> None:
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, ended.set)
-    sftp = await serve(outbox, clock, state, a.host, a.sftp_port, a.user, a.password, Path(a.authorized_key) if a.authorized_key else None)
-    listener = socket.create_server((a.host, a.http_port))
-    config = uvicorn.Config(
-        api.app(), http=Reachable, log_level="warning", access_log=False, date_header=False, server_header=False, lifespan="off", timeout_graceful_shutdown=1
-    )
-    server = uvicorn.Server(config)
-    server.install_signal_handlers = lambda: None  # type: ignore[method-assign]
-    with contextlib.suppress(AttributeError):
-        server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign]
-    http = asyncio.create_task(server.serve([listener]))
-    while not server.started:
-        await asyncio.sleep(0.02)
-    host = "127.0.0.1" if a.host == "0.0.0.0" else a.host
-    port = listener.getsockname()[1]
-    partial = state / "endpoints.json.part"
-    login = {"username": a.user, "password": a.password}
-    endpoints = {
-        "sftp": {"host": host, "port": sftp.get_port(), **login, "host_key": host_key(state).export_public_key().decode().strip()},
-        "http": {"base_url": f"http://{host}:{port}/v1", "host": host, "port": port, **login}, "pid": os.getpid(),
-    }  # fmt: skip
-    partial.write_text(json.dumps(endpoints))
-    partial.chmod(0o600)
-    os.replace(partial, state / "endpoints.json")
-    print(f"Postmart: sftp://{host}:{sftp.get_port()}/langson/outbox  Vỏ Sò: http://{host}:{port}/v1  clock: {clock.now()}", flush=True)
+    watch = await sources.start()
     stop = threading.Event()
-    threading.Thread(target=_ahead, args=(outbox, a.first_day, stop), daemon=True).start()
-    await ended.wait()
+    threading.Thread(target=_ahead, args=(sources.outbox, a.first_day, stop), daemon=True).start()
+    await asyncio.wait([asyncio.create_task(ended.wait()), watch], return_when=asyncio.FIRST_COMPLETED)
     stop.set()
-    sftp.close()
-    server.should_exit = True
-    await http
+    if watch.done():
+        watch.result()  # raises what ended it
+    watch.cancel()
+    await sources.stop()
+    sys.stdout.flush()
     os._exit(0)  # a day that is being rendered is not waited for
 
 
 def _clock(a: argparse.Namespace) -> int:
     Clock.set(Path(a.state), datetime.fromisoformat(a.moment))
+    settle(Path(a.state))
     return 0
 
 
@@ -109,6 +83,7 @@ def _fault(a: argparse.Namespace) -> int:
         switches.set(named)
     elif named:
         switches.add(named)
+    settle(Path(a.state))
     print("\n".join(map(str, switches.on())) or "no fault is on")
     return 0
 
@@ -134,6 +109,7 @@ def main() -> int:
     serving.add_argument("--host", default="127.0.0.1")
     serving.add_argument("--sftp-port", type=int, default=0)
     serving.add_argument("--http-port", type=int, default=0)
+    serving.add_argument("--https-port", type=int, default=0)
     serving.add_argument("--rate-limit", type=int, default=0, help="requests per minute and token; 0: none")
     serving.add_argument("--faults", help="F10@2021-09-13[:DATASET][=VALUE][*TIMES],…; without it what was on stays on")
     serving.add_argument("--inbox")

@@ -33,8 +33,9 @@ def struck(world: str, seed: int, first_day: date, on: Sequence[Fault]) -> list[
     Of Vỏ Sò: at 06:00 of the morning after the day; the row that F37 takes away is known only to the server that took it.
     """
     from simulators import campaign
-    from simulators.faults import records
+    from simulators.faults import forms, records
     from simulators.postmart import Postmart
+    from simulators.registers import Districts
     from simulators.voso import VoSo
 
     made = campaign.make(world, seed, first_day)
@@ -45,6 +46,8 @@ def struck(world: str, seed: int, first_day: date, on: Sequence[Fault]) -> list[
         found += supplier.folder(day, mine)[1]
         for dataset in BULK:
             found += records.apply(platform, dataset, datetime.combine(day + timedelta(days=1), time(6)), mine, day)[1]
+    for draft, hit in forms.plan(Districts(made), on):
+        found += forms.struck_form(draft, hit)[1] if hit else []
     return found
 
 

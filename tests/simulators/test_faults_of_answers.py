@@ -244,7 +244,8 @@ def test_a_fault_shows_and_goes(served: Served, on: Callable[[str], Client], tex
 
 
 def test_every_fault_is_looked_for():
-    assert {k.name for k in (*ANSWER_FAULTS, *RECORD_FAULTS)} <= {t[:3] for t, _ in SIGNS}
+    elsewhere = {"F56", "F64", "F66"}  # test_faults_of_network.py
+    assert {k.name for k in (*ANSWER_FAULTS, *RECORD_FAULTS)} - elsewhere <= {t[:3] for t, _ in SIGNS}
 
 
 def test_two_faults_together(on: Callable[[str], Client]):
