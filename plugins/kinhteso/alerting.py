@@ -169,6 +169,11 @@ KINDS: dict[str, Kind] = {
         "Đọc nhật ký của tác vụ, sửa nguyên nhân, rồi chạy lại (clear). Chạy lại không làm hỏng gì.",
         "Read the task's log, mend the cause, then clear it. Running again does no harm.",
     ),
+    "disk_full": Kind(
+        "disk-full", "Ổ đĩa đầy: {what}", "A disk is full: {what}",
+        "Giải phóng chỗ (nhật ký cũ, bản sao lưu cũ; không xóa vùng đến, không xóa pg_wal), rồi chạy lại (clear) tác vụ đỏ.",
+        "Make room (old logs, old backups; never the landing, never pg_wal), then clear the red tasks.",
+    ),
     "dag_unparsable": Kind(
         "dag-does-not-parse", "Tệp DAG không đọc được: {what}", "A DAG file does not parse: {what}",
         "Các DAG trong tệp này không chạy. Sửa tệp hoặc đưa phiên bản trước trở lại.",
@@ -235,7 +240,8 @@ with export as (
     select e.source, e.dataset, e.name, e.subject, e.business_day, e.expected_at, e.reason,
            case when e.reason like '%%runbooks/login-refused.md%%' then 'login_refused'
                 when e.reason like '%%does not answer%%' or (e.source, e.reason) in (select source, words from learned) then 'unreachable'
-                when e.reason ~ '^(due at|missing:) |asked again later|complete at \d\d/\d\d ' then 'export_missing'
+                when e.reason ~ %(disk)s then 'disk_full'
+                when e.reason ~ '^(due at|missing:|task failed:) |asked again later|complete at \d\d/\d\d ' then 'export_missing'
                 else 'export_refused' end as kind
     from export as e where e.state = 'expected'
     union all
@@ -247,17 +253,21 @@ with export as (
     -- what is only late is part of the story of a source that cannot be asked
     select a.source, a.dataset, a.name, a.subject, a.business_day, a.reason,
            case when a.kind <> 'export_missing' then a.kind
-                else coalesce((select min(b.kind) from absent as b where b.source = a.source and b.kind in ('login_refused', 'unreachable')), a.kind)
-           end as kind
+                else coalesce((select min(b.kind) from absent as b where b.source = a.source and b.kind in ('disk_full', 'login_refused', 'unreachable')),
+                              a.kind) end as kind
     from absent as a where a.kind <> 'export_missing' or a.expected_at <= %(now)s
-), absences as (
-    select kind || '|' || source || case kind when 'export_missing' then '|' || min(business_day) when 'export_refused'
-               then '|' || min(business_day) || '|' || min(dataset) else '' end as cause_key,
-           kind, source, array_agg(subject order by subject) as subjects,
-           jsonb_build_object('datasets', jsonb_agg(distinct name), 'days', jsonb_agg(distinct business_day),
-               'words', coalesce(max(reason) filter (where reason !~ '^(due at|missing:) '), max(reason))) as facts
+), grouped as (
+    select *, case when kind <> 'disk_full' then '|' || source else '' end
+              || case when kind in ('export_missing', 'export_refused') then '|' || business_day else '' end as story,
+           case kind when 'export_refused' then reason end as of_reason
     from due
-    group by kind, source, case when kind in ('export_missing', 'export_refused') then business_day end, case kind when 'export_refused' then reason end
+), absences as (
+    select kind || story || case kind when 'export_refused' then '|' || min(dataset) else '' end as cause_key,
+           kind, min(source) as source, array_agg(subject order by subject) as subjects,
+           jsonb_build_object('datasets', jsonb_agg(distinct name), 'days', jsonb_agg(distinct business_day),
+               'dag', case kind when 'disk_full' then min(source) || '_daily' end,
+               'words', coalesce(max(reason) filter (where reason !~ '^(due at|missing:) '), max(reason))) as facts
+    from grouped group by kind, story, of_reason
 ), rejected as (
     -- pulls of Vỏ Sò are counted by us, so another pull of a day is the same cause; another version of a file is another
     select 'export_rejected|' || e.subject || case e.source when 'voso' then '' else '|v' || e.version end, 'export_rejected', e.source, array[e.subject],
@@ -363,13 +373,16 @@ union all select * from growing union all select * from reds union all select * 
 union all select * from builds union all select * from late_release
 """
 
+#: How a full disk says so: the landing's, a quota, PostgreSQL's tables and its log.
+DISK_FULL = r"No space left on device|Disk quota exceeded|could not extend file|could not write to file \"pg_wal"
+
 #: Kinds that `standing` finds; of these, what it does not find any more is over.
 STANDING_KINDS = frozenset({
     "login_refused", "unreachable", "export_missing", "export_refused", "export_rejected", "export_stuck", "content_changed", "check_failed",
     "quarantine_growing", "commune_unknown", "word_unknown", "build_failed", "build_stuck", "release_late",
 })  # fmt: skip
 #: Kinds that end with a run of the DAG that ends well.
-RUN_KINDS = frozenset({"run_failed", "run_late", "task_failed"})
+RUN_KINDS = frozenset({"run_failed", "run_late", "task_failed", "disk_full"})
 
 
 def asked_day(now: datetime) -> date:
@@ -387,7 +400,7 @@ def standing(conn: psycopg.Connection[Any], now: datetime, limits: Limits = Limi
         _STANDING,
         {
             "now": now, "asked_day": day, "sources": [c.source for c in wanted], "datasets": [c.dataset for c in wanted], "by_clock": by_clock,
-            "stuck": timedelta(hours=limits.stuck_hours), "release": timedelta(hours=limits.release_hours),
+            "disk": DISK_FULL, "stuck": timedelta(hours=limits.stuck_hours), "release": timedelta(hours=limits.release_hours),
             "quarantine_rows": limits.quarantine_rows, "quarantine_share": limits.quarantine_share,
         },
     ).fetchall()  # fmt: skip

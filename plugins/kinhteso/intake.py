@@ -241,7 +241,10 @@ def expected(conn: psycopg.Connection[Any], settings: Settings, source: str, dat
     except StepFailed:
         raise
     except Exception as error:
-        ledger.expect(conn, source, dataset, day, deadline(day), mode=contract.mode, reason=(str(error) or type(error).__name__)[:REASON_LENGTH])
+        # What says no more than that we broke is told as a failed task, not as something about the delivery.
+        is_told = isinstance(error, DeliveryRefused) or type(error).__name__ == "AirflowFailException"
+        reason = str(error) if is_told and str(error) else f"task failed: {_first_line(error)}"
+        ledger.expect(conn, source, dataset, day, deadline(day), mode=contract.mode, reason=reason[:REASON_LENGTH])
         raise
 
 

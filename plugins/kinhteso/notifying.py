@@ -218,7 +218,7 @@ def run_failed(context: Mapping[str, Any]) -> None:
                  or (source = %(source)s and kind not in ('quarantine_growing', 'commune_unknown')
                      and (facts->'days' is null or facts->'days' ? %(day)s or first_seen >= %(since)s or kind in ('login_refused', 'unreachable'))))
                limit 1""",
-            {"kinds": list(_EXPLAINS.get(run.dag_id, ())), "dag": run.dag_id, "source": _SOURCES.get(run.dag_id), "day": day or "",
+            {"kinds": ["disk_full", *_EXPLAINS.get(run.dag_id, ())], "dag": run.dag_id, "source": _SOURCES.get(run.dag_id), "day": day or "",
              "since": getattr(run, "start_date", None) or datetime.now(UTC)},
         ).fetchone() is not None  # fmt: skip
 
@@ -244,7 +244,8 @@ def task_failed(context: Mapping[str, Any]) -> None:
     day, words = _day(context), alerting.reason_of(error)
     alike = hashlib.sha256("".join(c for c in words if not c.isdigit()).encode()).hexdigest()[:8]
     task = f"{ti.dag_id}.{ti.task_id}"
-    cause = Cause(f"task_failed|{ti.dag_id}|{alike}", "task_failed", _facts(ti.dag_id, day, f"{task}: {words}"), _SOURCES.get(ti.dag_id))
+    key, kind = ("disk_full", "disk_full") if re.search(alerting.DISK_FULL, str(error)) else (f"task_failed|{ti.dag_id}|{alike}", "task_failed")
+    cause = Cause(key, kind, _facts(ti.dag_id, day, f"{task}: {words}"), _SOURCES.get(ti.dag_id))
     try:
         with dagkit.warehouse() as conn:
             alerting.note(conn, [cause], datetime.now(UTC))

@@ -6,12 +6,14 @@ import datetime as dt
 import json
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import deliveries as d
 import psycopg
 import pytest
 from kinhteso import alerting, intake, judging, ledger, warehouse
 from kinhteso.alerting import Cause, Limits, Links
+from kinhteso.readers import DeliveryRefused
 from post import listening
 
 NOW = dt.datetime.now(dt.UTC)
@@ -107,6 +109,29 @@ def test_a_source_that_does_not_answer_is_one_cause(db):
         absent(db, dataset, words, due=NOW + HOUR)
     (message,) = look(db, Box())
     assert message.kind == "unreachable" and "sftp.example.vn" in message.text, "told at once, not at the deadline"
+
+
+def test_a_full_disk_is_one_cause_whatever_stops_for_it(db):
+    box = Box()
+    for source, dataset in (("postmart", "orders"), ("postmart", "stores"), ("voso", "orders")):
+        absent(db, dataset, "task failed: OSError: [Errno 28] No space left on device", source=source)
+    (message,) = look(db, box)
+    assert message.cause_key == "disk_full" and "disk-full.md" in message.text and "voso/orders" in message.text
+    db.execute("delete from ops.export")
+    assert look(db, box, NOW + HOUR) == [], "only a run that ends well ends it"
+    alerting.clear(db, NOW + HOUR, alerting.RUN_KINDS, dag="postmart_daily")
+    assert [m.state for m in look(db, box, NOW + 2 * HOUR)] == ["over"]
+
+
+def test_a_task_that_broke_is_not_called_damage_of_the_delivery(db):
+    with pytest.raises(ZeroDivisionError), intake.expected(db, SimpleNamespace(first_day=DAY), "postmart", "orders", DAY):
+        1 / 0
+    with pytest.raises(DeliveryRefused), intake.expected(db, SimpleNamespace(first_day=DAY), "postmart", "stores", DAY):
+        raise DeliveryRefused("F01", "PM_LSN_GIANHANG_20210914_v1.xlsx is damaged")
+    found = {m.kind: m.text for m in look(db, Box(), dt.datetime.combine(DAY, dt.time(23), alerting.LOCAL))}
+    assert set(found) == {"export_refused"} and "orders" not in found["export_refused"], (
+        "the broken task tells of itself; the day is late at 09:00 at the earliest"
+    )
 
 
 def test_damage_is_told_before_the_deadline_per_reason(db):
@@ -438,7 +463,7 @@ def test_every_kind_that_the_query_finds_is_known_and_has_words():
     import re
 
     found = set(re.findall(r"'([a-z]+_[a-z]+|unreachable)'", alerting._STANDING)) & set(alerting.KINDS)
-    assert found == alerting.STANDING_KINDS
+    assert found == alerting.STANDING_KINDS | {"disk_full"}
     root = Path(__file__).resolve().parents[2] / "docs" / "runbooks"
     assert [k for k, kind in alerting.KINDS.items() if not (root / f"{kind.runbook}.md").exists()] == []
 

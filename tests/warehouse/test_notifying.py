@@ -135,10 +135,19 @@ def test_a_red_run_tells_its_causes_and_is_itself_one_only_when_nothing_explains
 def test_a_task_that_no_rule_foresees_is_told_once_for_all_its_mapped_tasks(db, office):
     for n, dataset in enumerate(("stores", "orders", "refunds")):
         ti = SimpleNamespace(dag_id="postmart_daily", task_id="take.load", map_index=n)
-        notifying.task_failed({**run_of("postmart_daily"), "ti": ti, "exception": RuntimeError(f"No space left on device: '/landing/{dataset}/part {n}'")})
+        notifying.task_failed({**run_of("postmart_daily"), "ti": ti, "exception": RuntimeError(f"the reader broke: '/landing/{dataset}/part {n}'")})
     notifying.run_failed(run_of("postmart_daily"))
     (hook,) = office.posts
-    assert hook["kind"] == "task_failed" and "take.load: RuntimeError: No space left on device" in hook["text"] and "run-failed" in hook["text"]
+    assert hook["kind"] == "task_failed" and "take.load: RuntimeError: the reader broke" in hook["text"] and "run-failed" in hook["text"]
+
+
+def test_a_full_disk_is_one_message_over_all_dags(db, office):
+    for dag_id in ("postmart_daily", "voso_daily", "warehouse_daily"):
+        ti = SimpleNamespace(dag_id=dag_id, task_id="take.land", map_index=0)
+        notifying.task_failed({**run_of(dag_id), "ti": ti, "exception": OSError(28, "No space left on device")})
+        notifying.run_failed(run_of(dag_id))
+    (hook,) = office.posts
+    assert hook["kind"] == "disk_full" and "disk-full.md" in hook["text"]
 
 
 def test_a_refusal_that_is_in_the_ledger_is_no_second_cause(db, office):
