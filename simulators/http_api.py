@@ -210,7 +210,7 @@ class Api:
 
     def _page(self, request: Request, dataset: str, rows: list[Record], index: int, size: int, window: Any, now: datetime) -> Response:
         if f := self.traffic.one("F37", dataset):
-            rows = self._shifted(f, rows, index, size)
+            rows = self._shifted(f, rows, index)
         if self.traffic.one("F36", dataset) and index > 2:
             index = 2
         first, last = (index - 1) * size, index * size
@@ -220,11 +220,11 @@ class Api:
             last = first + (half if index % 2 else size)
         return self._list(request, [r[2] for r in rows[first:last]], size, len(rows), None, last < len(rows), window, now)
 
-    def _shifted(self, f: Fault, rows: list[Record], index: int, size: int) -> list[Record]:
+    def _shifted(self, f: Fault, rows: list[Record], index: int) -> list[Record]:
         """F37: a row of the first page, one that counts nowhere if there is one, is gone from the second page on, for good."""
-        if index > 1 and str(f) not in self.traffic.deleted:
-            self.traffic.deleted[str(f)] = records.leaves(rows, size)
-        gone = self.traffic.deleted.get(str(f))
+        if index > 1 and f.sign not in self.traffic.deleted:
+            self.traffic.deleted[f.sign] = records.leaves(rows)
+        gone = self.traffic.deleted.get(f.sign)
         return [r for r in rows if r[1] != gone]
 
     def _cursor(self, request: Request, dataset: str, rows: list[Record], cursor: str | None, size: int, window: Any, now: datetime) -> Response:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
@@ -283,13 +282,12 @@ class Outbox:
             if day not in self._plans or self._plans[day][0] != tuple(map(str, on)):
                 folder = self.kept / f"{day:%Y%m%d}" / f"{len(list((self.kept / f'{day:%Y%m%d}').glob('*'))):03d}"
                 folder.mkdir(parents=True)
-                drops, struck = self.postmart.folder(day, on)
+                drops, _ = self.postmart.folder(day, on)
                 plan = []
                 for n, drop in enumerate(drops):
                     path = folder / f"{n:02d}-{drop.name}"
                     path.write_bytes(drop.content)
                     plan.append((replace(drop, content=b""), path))
-                (folder / "struck.json").write_text(json.dumps([asdict(s) for s in struck], default=str, ensure_ascii=False))
                 self._plans[day] = tuple(map(str, on)), plan
             return self._plans[day][1]
 

@@ -63,10 +63,10 @@ class SftpListener:
         """F57, F58 or F59 of the file that is opened; as often as it may strike."""
         for f in self.on():
             if f.name in ("F57", "F58", "F59") and f"_{f.dataset}_{f.day:%Y%m%d}_" in path:
-                self.reads[str(f)] = self.reads.get(str(f), 0) + 1
-                if not f.times or self.reads[str(f)] <= f.times:
+                self.reads[f.sign] = self.reads.get(f.sign, 0) + 1
+                if not f.times or self.reads[f.sign] <= f.times:
                     return f
-        self.reads = {k: n for k, n in self.reads.items() if k in {str(f) for f in self.on()}}
+        self.reads = {k: n for k, n in self.reads.items() if k in {f.sign for f in self.on()}}
         return None
 
 

@@ -30,7 +30,7 @@ def parse(text: str) -> list[Fault]:
 def struck(world: str, seed: int, first_day: date, on: Sequence[Fault]) -> list[Struck]:
     """What faults strike in a world: dataset, natural keys, and what the source says of them; without a server.
 
-    Of Vỏ Sò: at 06:00 of the morning after the day; the row that F37 takes away is known only to the server that took it.
+    Of Vỏ Sò: as it is at 06:00 of the morning after the day.
     """
     from simulators import campaign
     from simulators.faults import forms, records
@@ -45,7 +45,9 @@ def struck(world: str, seed: int, first_day: date, on: Sequence[Fault]) -> list[
         mine = [f for f in on if f.day == day]
         found += supplier.folder(day, mine)[1]
         for dataset in BULK:
-            found += records.apply(platform, dataset, datetime.combine(day + timedelta(days=1), time(6)), mine, day)[1]
+            held, hit = records.apply(platform, dataset, datetime.combine(day + timedelta(days=1), time(6)), mine, day)
+            found += hit
+            found += [Struck("F37", day, dataset, "withdrawn", (records.leaves(held),)) for f in mine if f.name == "F37" and f.dataset == dataset and held]
     for draft, hit in forms.plan(Districts(made), on):
         found += forms.struck_form(draft, hit)[1] if hit else []
     return found

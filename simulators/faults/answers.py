@@ -76,7 +76,7 @@ class Traffic:
 
     def now(self, *names: str, target: str = "") -> list[Fault]:
         """Faults of these names that are on while this day is being fetched, for a dataset or for the whole platform."""
-        on = {str(f) for f in self.on()}
+        on = {f.sign for f in self.on()}
         self.counts = {k: n for k, n in self.counts.items() if k.rpartition("#")[0] in on}
         self.deleted = {k: n for k, n in self.deleted.items() if k in on}
         day = self.api.clock.now().date() - timedelta(days=1)
@@ -88,7 +88,7 @@ class Traffic:
 
     def count(self, f: Fault, what: str = "") -> int:
         """How often this was asked since the switch, this time too."""
-        key = f"{f}#{what}"
+        key = f"{f.sign}#{what}"
         self.counts[key] = self.counts.get(key, 0) + 1
         return self.counts[key]
 
@@ -121,7 +121,7 @@ class Traffic:
     def password(self) -> str:
         """The password that holds now: F61 changes it after so many requests for data."""
         f = self.one("F61", "VOSO")
-        return f"{self.api.password}-new" if f and self.counts.get(f"{f}#requests", 0) > f.number(5) else self.api.password
+        return f"{self.api.password}-new" if f and self.counts.get(f"{f.sign}#requests", 0) > f.number(5) else self.api.password
 
     def _early(self, request: Request, word: str) -> Response | None:
         for f in self.now(*EARLY, target=word):
@@ -176,7 +176,7 @@ def gateway(t: Traffic, f: Fault, request: Request, word: str) -> Response | Non
 def expired(t: Traffic, f: Fault, request: Request, word: str) -> Response | None:
     """F33: at the third page of a reading (`=PAGE`) the token ends; once per reading."""
     first = "CURSOR" not in request.query_params if "PAGE_INDEX" not in request.query_params else request.query_params["PAGE_INDEX"] == "1"
-    key = f"{f}#{word} page"
+    key = f"{f.sign}#{word} page"
     if first:
         t.counts[key] = 0
     t.counts[key] = t.counts.get(key, 0) + 1

@@ -139,3 +139,12 @@ FORM_FAULTS = (
 )
 # fmt: on
 CATALOGUE = tuple(sorted((*FILE_FAULTS, *ANSWER_FAULTS, *RECORD_FAULTS, *DATA_FAULTS, *FORM_FAULTS), key=lambda k: k.name))
+
+
+def as_table() -> str:
+    """The catalogue for README.md."""
+    lines = ["| Fault | Strikes (first: when none is named) | What the source does | When it ends |", "|---|---|---|---|"]
+    for k in CATALOGUE:
+        others = [d for d in k.datasets if d != k.default]
+        lines.append(f"| {k.name} | {', '.join([k.default or 'all', *others])} | {k.does} | {k.ends} |")
+    return "\n".join(lines)

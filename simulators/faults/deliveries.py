@@ -154,13 +154,14 @@ def table_of(scene: Scene, dataset: str, version: int) -> Table:
 
 def restate(t: Table, f: Fault, scene: Scene, *, withdrawn: int = 1, changed: int = 1, added: int = 0) -> None:
     """The first rows withdrawn, the next ones changed, new ones added; what the table says now is noted."""
-    gone, other = t.blocks[:withdrawn], t.blocks[withdrawn : withdrawn + changed]
+    order = rows.expendable(t, scene)
+    gone, other = order[:withdrawn], order[withdrawn : withdrawn + changed]
     says: dict[str, Any] = {b.key: rows.alter(t, b, scene) for b in other}
     scene.note(f, t.dataset, "changed", [b.key for b in other], says)
     new = []
     if len(t.blocks) > withdrawn + changed:
         for n in range(added):
-            source = t.blocks[withdrawn + changed]
+            source = order[withdrawn + changed]
             key = source.key[:-7] + f"99{n:05d}" if t.dataset != "TAIKHOANTT" else f"PP-ffff{n:04x}"
             new.append(rows.clone(t, source, key))
             if t.dataset == "GIANHANG":

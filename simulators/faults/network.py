@@ -53,10 +53,10 @@ class Logins:
         """Judge a password."""
         if holds(on, "F34", fetching, "POSTMART"):
             return False
-        self.counts = {k: n for k, n in self.counts.items() if k in {str(f) for f in on}}
+        self.counts = {k: n for k, n in self.counts.items() if k in {f.sign for f in on}}
         f = holds(on, "F61", fetching, "POSTMART")
-        if f and self.counts.get(str(f), 0) >= f.number(1):
+        if f and self.counts.get(f.sign, 0) >= f.number(1):
             return given == f"{self.password}-new"
         if f and given == self.password:
-            self.counts[str(f)] = self.counts.get(str(f), 0) + 1
+            self.counts[f.sign] = self.counts.get(f.sign, 0) + 1
         return given == self.password

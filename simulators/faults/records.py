@@ -126,9 +126,9 @@ def change_orders(view: View, f: Fault, ids: Sequence[str], order: Callable[[dic
     view.note(f, "changed", hit, {k: {h: now[k][h] for h in ("STATUS", "ORDER_STATUS", "IS_RETURNING", "ORDER_STATUSDATE") if h in now[k]} for k in hit})
 
 
-def leaves(rows: Sequence[Record], first: int) -> str:
-    """F37: the row that leaves from the first page: one that counts nowhere if there is one."""
-    page = rows[:first]
+def leaves(rows: Sequence[Record]) -> str:
+    """F37: the id that leaves from the first page of a quarter of the set: of one that counts nowhere, if there is one."""
+    page = rows[: max(1, -(-len(rows) // 4))]
     return next((key for _, key, item in page if item.get("STATUS") not in ("HOAT_DONG", "TAM_NGUNG", "DANG_BAN")), page[0][1])
 
 

@@ -185,12 +185,24 @@ def clone(t: Table, block: Block, key: str) -> Block:
     for row in new.rows:
         if row[KEY[t.dataset]] is not None:
             row[KEY[t.dataset]] = key
+    if "Số sản phẩm đang bán" in t.headings:  # a store that is made up sells nothing
+        put(t, new, "Số sản phẩm đang bán", 0)
+        new.sums["Số sản phẩm đang bán"] = 0
     t.blocks.append(new)
     renumber(t)
     return new
 
 
 KEY = {"GIANHANG": 1, "SANPHAM": 0, "DONHANG": 1, "HOANTRA": 0, "TAIKHOANTT": 1}
+
+
+def expendable(t: Table, scene: Scene) -> list[Block]:
+    """Blocks in the order in which they may go: open stores that sell nothing first, so that no product or order loses its store."""
+    if t.dataset != "GIANHANG":
+        return t.blocks
+    stores = scene.world.stores
+    busy = {stores[p.store].code for p in scene.postmart.products} | {stores[o.store].code for o in scene.postmart.orders}
+    return sorted(t.blocks, key=lambda b: (b.key in busy, get(t, b, "Trạng thái gian hàng") != "Hoạt động"))
 
 
 @strikes("F08")
@@ -263,7 +275,7 @@ def repeated(t: Table, f: Fault, scene: Scene) -> None:
 
 @strikes("F30")
 def vanished(t: Table, f: Fault, scene: Scene) -> None:
-    hit = t.blocks[: f.of(len(t.blocks))]
+    hit = expendable(t, scene)[: f.of(len(t.blocks))]
     drop(t, hit)
     scene.note(f, t.dataset, "withdrawn", [b.key for b in hit])
 

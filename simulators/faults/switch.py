@@ -9,7 +9,7 @@ import json
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 
@@ -18,7 +18,8 @@ _TEXT = re.compile(r"(?P<name>F\d\d)@(?P<day>\d{4}-\d\d-\d\d)(:(?P<dataset>\w+))
 
 @dataclass(frozen=True)
 class Fault:
-    """One fault on one business day (of a form: its as-of date). ``times`` 0 is always while it is on."""
+    """One fault on one business day (of a form: its as-of date). ``times`` 0 is always while it is on; ``usual`` is that of its kind; ``born``: the
+    how-manieth setting of the switches put it on."""
 
     name: str
     day: date
@@ -26,6 +27,7 @@ class Fault:
     value: str = ""
     times: int = 0
     usual: int = field(default=0, compare=False)
+    born: int = field(default=0, compare=False)
 
     def __str__(self) -> str:
         return (
@@ -34,6 +36,11 @@ class Fault:
             + (f"={self.value}" if self.value else "")
             + (f"*{self.times}" if self.times != self.usual else "")
         )
+
+    @property
+    def sign(self) -> str:
+        """Its text and when it was switched on: what is counted starts anew with the next time."""
+        return f"{self.born}:{self}"
 
     @property
     def place(self) -> tuple[str, date, str]:
@@ -93,25 +100,31 @@ class Switches:
         try:
             stat = self.path.stat()
             if self._seen != (stat.st_mtime_ns, stat.st_ino):
-                self._on = tuple(parse(",".join(json.loads(self.path.read_text())["on"])))
+                found = json.loads(self.path.read_text())["on"]
+                self._on = tuple(replace(parse(text)[0], born=born) for text, born in found)
                 self._seen = stat.st_mtime_ns, stat.st_ino
         except FileNotFoundError:
             self._on, self._seen = (), None
         return self._on
 
     def set(self, faults: Sequence[Fault]) -> None:
-        """These and no others."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        partial = self.path.with_suffix(".part")
-        partial.write_text(json.dumps({"on": [str(f) for f in faults]}))
-        os.replace(partial, self.path)
+        """These and no others; what is on already goes on as it is."""
+        before = {str(f): f.born for f in self.on()}
+        self._write([replace(f, born=before.get(str(f), 0)) for f in faults])
 
     def add(self, faults: Sequence[Fault]) -> None:
-        """Switch on; what has the same name, day and dataset is replaced."""
+        """Switch on, anew where it is on; what has the same name, day and dataset is replaced."""
         new = {f.place for f in faults}
-        self.set([*(f for f in self.on() if f.place not in new), *faults])
+        self._write([*(f for f in self.on() if f.place not in new), *(replace(f, born=0) for f in faults)])
 
     def clear(self, faults: Sequence[Fault] = ()) -> None:
         """Switch these off, by name, day and dataset; all where none are named."""
         gone = {f.place for f in faults}
-        self.set([f for f in self.on() if f.place not in gone] if faults else [])
+        self._write([f for f in self.on() if f.place not in gone] if faults else [])
+
+    def _write(self, faults: Sequence[Fault]) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        setting = 1 + (json.loads(self.path.read_text())["setting"] if self.path.exists() else 0)
+        partial = self.path.with_suffix(".part")
+        partial.write_text(json.dumps({"setting": setting, "on": [[str(f), f.born or setting] for f in faults]}))
+        os.replace(partial, self.path)
