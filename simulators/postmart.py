@@ -115,7 +115,7 @@ class Postmart:
                 (active if r.random() < 0.1 else stamp(active)) if active else None, f"BD-{c.district_code}-{n % 9:02d}",
                 f"https://langson.postmart.vn/gian-hang-{n}.html",
             ])  # fmt: skip
-        return Table("GIANHANG", day, version, list(STORES), [Block(row[1], [row], sums={STORES[15]: row[15]}) for row in rows], day)
+        return Table("GIANHANG", day, version, list(STORES), [Block(str(row[1]), [row], sums={STORES[15]: row[15]}) for row in rows], day)
 
     def _products(self, day: date, version: int, end: datetime, r: random.Random) -> Table:
         rows = [

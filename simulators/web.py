@@ -52,7 +52,7 @@ class WebListener:
         """Listen, on the port of the first time."""
         listener = socket.create_server((self.host, self.port))
         self.port = listener.getsockname()[1]
-        tls = {"ssl_certfile": str(certificate[0]), "ssl_keyfile": str(certificate[1])} if certificate else {}
+        tls: Any = {"ssl_certfile": str(certificate[0]), "ssl_keyfile": str(certificate[1])} if certificate else {}
         config = uvicorn.Config(
             self.app,
             http=Reachable,

@@ -45,8 +45,8 @@ def struck(world: str, seed: int, first_day: date, on: Sequence[Fault]) -> list[
         mine = [f for f in on if f.day == day]
         found += supplier.folder(day, mine)[1]
         for dataset in BULK:
-            held, hit = records.apply(platform, dataset, datetime.combine(day + timedelta(days=1), time(6)), mine, day)
-            found += hit
+            held, told = records.apply(platform, dataset, datetime.combine(day + timedelta(days=1), time(6)), mine, day)
+            found += told
             found += [Struck("F37", day, dataset, "withdrawn", (records.leaves(held),)) for f in mine if f.name == "F37" and f.dataset == dataset and held]
     for draft, hit in forms.plan(Districts(made), on):
         found += forms.struck_form(draft, hit)[1] if hit else []

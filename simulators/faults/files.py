@@ -61,7 +61,7 @@ def cells(content: bytes) -> list[list[str]]:
         shared = []
         if "xl/sharedStrings.xml" in book.namelist():
             shared = [re.sub(r"<[^>]+>", "", s) for s in re.findall(r"<si>(.*?)</si>", book.read("xl/sharedStrings.xml").decode(), re.S)]
-    found = []
+    found: list[list[str]] = []
     for number, row in re.findall(r'<row r="(\d+)"[^>]*>(.*?)</row>', sheet, re.S):
         while len(found) < int(number) - 1:
             found.append([])

@@ -72,7 +72,7 @@ def apply(voso: VoSo, dataset: str, at: datetime, on: Sequence[Fault], fetching:
         and at >= datetime.combine(f.day, time())
         and (f.dataset == dataset or f.dataset == "VOSO" or (dataset in ALSO.get(f.name, ()) and f.dataset == "ORDERS"))
     ]
-    rows, struck = voso.records(dataset, at), []
+    rows, struck = voso.records(dataset, at), list[Struck]()
     for f in mine:
         if dataset in FULL and f.day != fetching:
             continue

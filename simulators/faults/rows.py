@@ -405,7 +405,7 @@ def moment(value: Any) -> datetime | None:
 @strikes("F25")
 def swapped_dates(t: Table, f: Fault, scene: Scene) -> None:
     """Day and month change places in a true date cell, where the day can be a month: the status date on days up to the 12th, else the order date."""
-    hit = []
+    hit: list[tuple[str, str]] = []
     wanted = f.of(len(t.blocks))
     for block in t.blocks:
         for heading in ("Ngày cập nhật trạng thái", "Ngày đặt hàng", "Ngày hoạt động gần nhất"):
