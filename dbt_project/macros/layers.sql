@@ -3,13 +3,39 @@
   {{ (custom_schema_name or target.schema) | trim }}
 {%- endmacro %}
 
-{# Rows of a dataset that count: accepted export, not set aside (RELIABILITY, "The life of an export"). #}
-{% macro accepted(source_name, dataset) -%}
-  (select r.*, e.business_day, e.version, e.is_backlog, e.is_reconstructed, e.received_at, e.window_since
+{# Rows of a dataset that count: accepted export, not set aside (RELIABILITY, "The life of an export"). `key`: the column under which a
+   reconciliation withdraws what the platform does not know any more (EXPORTS §10.3: hard deletes are only visible in bulk); `is_snapshot`: what
+   it says of a key stands instead of that day's own row. Of two states of one time the one of the greater `authority` is right (F42). #}
+{% macro accepted(source_name, dataset, key=none, is_snapshot=false) -%}
+  (select r.*, e.business_day, e.version, e.is_backlog, e.is_reconstructed, e.received_at, e.window_since,
+          {{ authority('e.unit') }} as authority
      from {{ source('raw', source_name ~ '_' ~ dataset) }} as r
      join {{ source('ops', 'export') }} as e on e.export_id = r.export_id and e.state = 'accepted'
     where not exists (select 1 from {{ source('ops', 'set_aside_row') }} as s
-                       where s.export_id = r.export_id and s.source_row = r.source_row))
+                       where s.export_id = r.export_id and s.source_row = r.source_row)
+      {% if key %}
+      and not exists (select 1 from {{ source('ops', 'difference') }} as d
+                        join {{ source('ops', 'export') }} as x on x.export_id = d.export_id and x.state = 'accepted'
+                       where d.is_mended and d.source = '{{ source_name }}' and d.dataset = '{{ dataset }}' and d.key = r.{{ key }}
+                         and {% if is_snapshot %}x.business_day = e.business_day{% else %}d.kind = 'extra' and x.business_day >= e.business_day{% endif %}
+                         and (e.unit = '' or e.accepted_at < x.accepted_at))
+      {% endif %})
+{%- endmacro %}
+
+{# A platform's whole state over a re-read of its window over what a day brought. #}
+{% macro authority(unit) -%} case {{ unit }} when 'bulk' then 2 when 'month' then 2 when 'reread' then 1 else 0 end {%- endmacro %}
+
+{# Rows of a reconciled delivery that say nothing new: no reason to find anything again. #}
+{% macro says_something(row) -%}
+  not exists (select 1 from {{ source('ops', 'set_aside_row') }} as a
+               where a.export_id = {{ row }}.export_id and a.source_row = {{ row }}.source_row and a.compared)
+{%- endmacro %}
+
+{# Keys that a changed reconciliation has withdrawn. #}
+{% macro withdrawn_keys(source_name, dataset) -%}
+  (select d.key from {{ source('ops', 'difference') }} as d
+     join {{ changed_exports([source_name], dataset) }} as c on c.export_id = d.export_id
+    where d.is_mended and d.kind = 'extra')
 {%- endmacro %}
 
 {# Exports whose rows begin or cease to count with this build. #}

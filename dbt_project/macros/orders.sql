@@ -5,17 +5,30 @@
   select 'postmart', r.order_code
     from {{ source('raw', 'postmart_orders') }} as r
     {% if is_incremental() %} join {{ changed_exports(['postmart'], 'orders') }} as c on c.export_id = r.export_id {% endif %}
-   where r.order_code is not null
+   where r.order_code is not null and {{ says_something('r') }}
   union
   select 'voso', r.order_number
     from {{ source('raw', 'voso_orders') }} as r
     {% if is_incremental() %} join {{ changed_exports(['voso'], 'orders') }} as c on c.export_id = r.export_id {% endif %}
-   where r.order_number is not null
+   where r.order_number is not null and {{ says_something('r') }}
   {% if is_incremental() %}
   union
   select 'voso', o.order_number
     from {{ source('raw', 'voso_order_events') }} as e
     join {{ changed_exports(['voso'], 'order_events') }} as c on c.export_id = e.export_id
+    join {{ source('raw', 'voso_orders') }} as o on o.order_id = e.order_id
+   where o.order_number is not null and {{ says_something('e') }}
+  union
+  select 'postmart', w.key from {{ withdrawn_keys('postmart', 'orders') }} as w
+  union
+  select 'voso', o.order_number
+    from {{ withdrawn_keys('voso', 'orders') }} as w
+    join {{ source('raw', 'voso_orders') }} as o on o.order_id = w.key
+   where o.order_number is not null
+  union
+  select 'voso', o.order_number
+    from {{ withdrawn_keys('voso', 'order_events') }} as w
+    join {{ source('raw', 'voso_order_events') }} as e on e.event_id = w.key
     join {{ source('raw', 'voso_orders') }} as o on o.order_id = e.order_id
    where o.order_number is not null
   union
@@ -54,13 +67,15 @@
   select 'postmart', r.refund_code
     from {{ source('raw', 'postmart_refunds') }} as r
     {% if is_incremental() %} join {{ changed_exports(['postmart'], 'refunds') }} as c on c.export_id = r.export_id {% endif %}
-   where r.refund_code is not null
+   where r.refund_code is not null and {{ says_something('r') }}
   union
   select 'voso', r.return_id
     from {{ source('raw', 'voso_refunds') }} as r
     {% if is_incremental() %} join {{ changed_exports(['voso'], 'refunds') }} as c on c.export_id = r.export_id {% endif %}
-   where r.return_id is not null
+   where r.return_id is not null and {{ says_something('r') }}
   {% if is_incremental() %}
+  union
+  select 'voso', w.key from {{ withdrawn_keys('voso', 'refunds') }} as w
   union
   select t.platform, t.refund_code
     from {{ this }} as t

@@ -5,7 +5,7 @@
           min(d.snapshot_day) over (partition by d.platform) as first_day
      from (select distinct source as platform, business_day as snapshot_day
              from {{ source('ops', 'export') }}
-            where state = 'accepted' and dataset = '{{ dataset }}'
+            where state = 'accepted' and dataset = '{{ dataset }}' and unit = ''
               and source in ('{{ source_names | join("', '") }}')) as d)
 {%- endmacro %}
 
@@ -96,6 +96,7 @@ where now.state_hash is distinct from before.state_hash
       or (t.platform = 'voso'
           and exists (select 1 from {{ source('raw', 'voso_products') }} as r
                         join {{ changed_exports(['voso'], 'products') }} as c on c.export_id = r.export_id
-                       where r.product_id = t.product_code))
+                       where r.product_id = t.product_code and {{ says_something('r') }}))
+      or (t.platform = 'voso' and t.product_code in {{ withdrawn_keys('voso', 'products') }})
   {% else %} select 1 {% endif %}
 {%- endmacro %}

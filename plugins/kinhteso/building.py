@@ -72,7 +72,8 @@ _STOCK_FROM = """
 with change as (
     select distinct c.source, c.dataset, c.business_day, c.export_id from ops.change c where c.build_id = %(build)s
 ), first_day as (
-    select source, dataset, min(business_day) as first_day from ops.export where state = 'accepted' group by source, dataset
+    select source, dataset, min(business_day) as first_day from ops.export where state = 'accepted' and (source = 'registers' or unit = '')
+    group by source, dataset
 )
 select min(case
     when c.source = 'registers' and c.dataset <> 'enterprises' then date '0001-01-01'
@@ -80,6 +81,9 @@ select min(case
         then case when f.first_day is null or c.business_day <= f.first_day then date '0001-01-01' else c.business_day end
     when c.source = 'voso' and c.dataset = 'products'
         then case when e.is_backlog then date '0001-01-01'
+             when e.unit <> '' then least(c.business_day,
+                 (select min(parse.business_day(parse.epoch_ms(r.updated_at))) from raw.voso_products r where r.export_id = e.export_id
+                  and not exists (select 1 from ops.set_aside_row s where s.export_id = r.export_id and s.source_row = r.source_row)))
              else least(c.business_day, parse.business_day(e.window_since)) end
 end)
 from change c

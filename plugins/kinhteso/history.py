@@ -52,7 +52,7 @@ def is_harvest(day: date) -> bool:
 
 def checks(conn: psycopg.Connection[Any], export: ledger.Export, contract: Any) -> list[Check]:
     """Hold the rows in pg_temp.judged against history, and keep their profile for the days to come. Registers have no daily history."""
-    if export.source == "registers":
+    if export.source == "registers" or export.unit:
         return []
     given = limits(contract)
     rows, nulls = _profile(conn, contract)
@@ -131,7 +131,7 @@ def _profile(conn: psycopg.Connection[Any], contract: Any) -> tuple[int, dict[st
     return total, {name: total - count for name, count in zip(names, counts, strict=True)}
 
 
-_PAST = """e.source = %(source)s and e.dataset = %(dataset)s and e.state = 'accepted' and e.export_id <> %(id)s
+_PAST = """e.source = %(source)s and e.dataset = %(dataset)s and e.state = 'accepted' and e.unit = '' and e.export_id <> %(id)s
   and (not e.is_backlog or e.mode = 'snapshot') and e.business_day >= %(since)s and e.business_day < %(day)s"""
 
 

@@ -130,6 +130,11 @@ class _Scope:
     previous: ledger.Export | None = None
 
 
+def covers_more_than_its_day(export: ledger.Export) -> bool:
+    """A backlog, and what is reconciled (bulk, re-read, month): its rows may be of any day up to its own."""
+    return export.is_backlog or bool(export.source != "registers" and export.unit)
+
+
 def judge(conn: psycopg.Connection, export_id: int, contract: Any = None, *, again: bool = False) -> Verdict:
     """Judge one loaded export and move it to accepted or rejected; returns the verdict.
 
@@ -374,7 +379,7 @@ def _fill(scope: _Scope, text: str) -> str:
         if head in ("day_start", "day_end"):
             return f"(timestamptz '{export.business_day} 00:00:00+07'{' + interval ' + _text('24 hours') if head == 'day_end' else ''})"
         if head == "is_backlog":
-            return "true" if export.is_backlog else "false"
+            return "true" if covers_more_than_its_day(export) else "false"
         if head == "received_at":
             return f"timestamptz '{_seen(export).isoformat()}'"
         if head in ("stores", "previous"):

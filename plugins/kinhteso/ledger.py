@@ -76,6 +76,8 @@ class Export:
 
 
 _COLUMNS = ", ".join(field.name for field in fields(Export))
+#: A platform's delivery of its day. One with a unit (bulk, reread, month) is compared with the warehouse and never stands for a day (`reconciling`).
+_OF_THE_DAY = "(source = 'registers' or unit = '')"
 
 
 def export_id(source: str, dataset: str, unit: str, business_day: dt.date | str, version: int) -> int:
@@ -124,7 +126,7 @@ def expect(
     Without a `reason` the one that was noted before stays.
     """
     with locked(conn, source, dataset, business_day):
-        if _exports(conn, "source = %s and dataset = %s and business_day = %s and state <> 'expected'", [source, dataset, business_day]):
+        if _exports(conn, f"source = %s and dataset = %s and business_day = %s and state <> 'expected' and {_OF_THE_DAY}", [source, dataset, business_day]):
             return None
         id = export_id(source, dataset, "", business_day, 1)
         conn.execute(
@@ -221,7 +223,7 @@ def accept(conn: psycopg.Connection, id: int) -> Export:
     """Let a judged export count. What it replaces is superseded in the same transaction; both go into the change queue.
 
     Replaced are (SPEC "Versions and days"): lower versions of the same Postmart dataset and day; an earlier pull of a Vỏ Sò snapshot of
-    that day, unless it was on time and the new one is not. Windows of Vỏ Sò and registers add up. An export that is outranked itself
+    that day, unless it was on time and the new one is not. Windows of Vỏ Sò, registers and what is reconciled add up. An export that is outranked itself
     ends as superseded and never counts. Conservation is checked first: a breach raises and nothing counts.
     """
     export = get(conn, id)
@@ -312,7 +314,7 @@ def _rejected_before(conn: psycopg.Connection, export: Export) -> list[Export]:
 
 def _accepted_rivals(conn: psycopg.Connection, export: Export) -> list[Export]:
     """Accepted exports that cannot count beside this one."""
-    if export.source == "registers" or export.mode == "window":
+    if export.source == "registers" or export.mode == "window" or export.unit:
         return []
     return _exports(
         conn,
@@ -450,14 +452,15 @@ def one_login(conn: psycopg.Connection, source: str, run: str, attempt: str, kin
 
 def accepted(conn: psycopg.Connection, source: str, dataset: str, business_day: dt.date) -> list[Export]:
     """What counts for that day: one export, or for windows and registers several, oldest version first."""
-    return _exports(conn, "source = %s and dataset = %s and business_day = %s and state = 'accepted' order by unit, version", [source, dataset, business_day])
+    where = f"source = %s and dataset = %s and business_day = %s and state = 'accepted' and {_OF_THE_DAY} order by unit, version"
+    return _exports(conn, where, [source, dataset, business_day])
 
 
 def latest_accepted(conn: psycopg.Connection, source: str, dataset: str, before: dt.date) -> Export | None:
     """The accepted export of the last day before `before`."""
     found = _exports(
         conn,
-        "source = %s and dataset = %s and business_day < %s and state = 'accepted' order by business_day desc, version desc limit 1",
+        f"source = %s and dataset = %s and business_day < %s and state = 'accepted' and {_OF_THE_DAY} order by business_day desc, version desc limit 1",
         [source, dataset, before],
     )
     return found[0] if found else None
@@ -489,9 +492,9 @@ def same_content(conn: psycopg.Connection, source: str, dataset: str, sha256: st
 def missing_days(conn: psycopg.Connection, source: str, dataset: str, first_day: dt.date, day: dt.date, within: int = LOOK_BACK_DAYS) -> list[dt.date]:
     """Days without an accepted export from `first_day` to `day`, both included, in the last `within` days; oldest first."""
     rows = conn.execute(
-        """select d::date from generate_series(greatest(%(first)s::date, %(day)s::date - %(back)s), %(day)s::date, interval '1 day') as d
+        f"""select d::date from generate_series(greatest(%(first)s::date, %(day)s::date - %(back)s), %(day)s::date, interval '1 day') as d
            where not exists (select from ops.export as e where e.source = %(source)s and e.dataset = %(dataset)s
-                               and e.business_day = d::date and e.state = 'accepted') order by 1""",
+                               and e.business_day = d::date and e.state = 'accepted' and {_OF_THE_DAY}) order by 1""",  # type: ignore[arg-type]
         {"first": first_day, "day": day, "back": within - 1, "source": source, "dataset": dataset},
     ).fetchall()
     return [row[0] for row in rows]
@@ -500,7 +503,7 @@ def missing_days(conn: psycopg.Connection, source: str, dataset: str, first_day:
 def watermark(conn: psycopg.Connection, source: str, dataset: str, day: dt.date) -> dt.datetime | None:
     """Greatest accepted window_until of days before `day` (None: nothing yet). The ten minutes of overlap are the caller's (EXPORTS §10.2)."""
     return conn.execute(
-        "select max(window_until) from ops.export where source = %s and dataset = %s and business_day < %s and state = 'accepted'",
+        f"select max(window_until) from ops.export where source = %s and dataset = %s and business_day < %s and state = 'accepted' and {_OF_THE_DAY}",  # type: ignore[arg-type]
         [source, dataset, day],
     ).fetchone()[0]  # type: ignore[index]
 
@@ -516,10 +519,10 @@ def exports_to_judge(conn: psycopg.Connection, source: str | None = None, datase
 def _waiting(conn: psycopg.Connection, state: str, source: str | None, dataset: str | None, day: dt.date | None) -> list[int]:
     """Exports that wait for their next step, oldest day first (a snapshot is judged against the day before it)."""
     rows = conn.execute(
-        """select export_id from ops.export where state = %(state)s
+        f"""select export_id from ops.export where state = %(state)s and {_OF_THE_DAY}
              and (%(source)s::text is null or source = %(source)s) and (%(dataset)s::text is null or dataset = %(dataset)s)
              and (%(day)s::date is null or business_day = %(day)s)
-           order by business_day, source, dataset, unit, version""",
+           order by business_day, source, dataset, unit, version""",  # type: ignore[arg-type]
         {"state": state, "source": source, "dataset": dataset, "day": day},
     ).fetchall()
     return [row[0] for row in rows]

@@ -21,7 +21,7 @@ BROKEN = {
     "a_code_and_a_name_that_disagree_are_not_resolved": ("staging/postmart/stg_postmart__stores.sql", "    and {{ same_commune('d.commune_name', 'd.district_name', 'c') }}", ""),
     "the_five_orders_count_to_the_dong": ("intermediate/int_effects.sql", "case when status in ('RETURNED', 'REFUNDED') then 0 else 1 end", "1"),
     "a_late_failed_attempt_does_not_undo_a_return": ("intermediate/int_orders__voso.sql", "case when g.carrier_code = 501 and g.is_returning then 'RETURNED'", "case when false then 'RETURNED'"),
-    "the_latest_business_time_wins_not_the_latest_file": ("intermediate/int_orders__postmart.sql", "order by s.event_at desc, s.status_rank desc", "order by s.version desc, s.event_at desc, s.status_rank desc"),
+    "the_latest_business_time_wins_not_the_latest_file": ("intermediate/int_orders__postmart.sql", "order by s.event_at desc, s.authority desc, s.status_rank desc", "order by s.version desc, s.event_at desc, s.status_rank desc"),
     "midnight_in_utc_is_seven_in_the_morning": ("intermediate/int_orders.sql", "parse.business_day(o.created_at) as created_day", "cast(o.created_at at time zone 'UTC' as date) as created_day"),
     "a_phone_shared_by_two_households_fits_none": ("intermediate/int_household_key.sql", "where household_code = other_household_code", "where true"),
     "a_household_on_both_platforms_counts_once": ("intermediate/int_stock__intervals.sql", "group by measure, platform, commune_code, household_code, island", "group by measure, platform, commune_code, household_code, island, valid_from, valid_to"),

@@ -12,7 +12,7 @@ arrived as (
         e.source as platform, e.business_day as date, count(distinct e.dataset) as datasets, bool_or(e.is_reconstructed) as is_reconstructed
     from {{ source('ops', 'export') }} as e
     join needed as n on n.platform = e.source and n.dataset = e.dataset
-    where e.state = 'accepted'
+    where e.state = 'accepted' and e.unit = ''
     group by e.source, e.business_day
 ),
 

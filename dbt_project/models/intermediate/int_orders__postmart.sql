@@ -1,5 +1,5 @@
 {# Postmart orders: of the states that accepted files showed, the one with the latest business time, ties by rank (EXPORTS §8.1);
-   a later file never takes back a first delivery, only a corrected file of that day does (RULINGS 6, 18). #}
+   a later file never takes back a first delivery, only a corrected file of that day or of the month does (RULINGS 6, 18, EXPORTS §8.4). #}
 {{ config(materialized='view') }}
 
 with line as (
@@ -12,7 +12,8 @@ state as (
     select
         l.*,
         s.rank as status_rank,
-        row_number() over (partition by l.order_code, l.export_id order by l.source_row) as row_in_block
+        row_number() over (partition by l.order_code, l.export_id order by l.source_row) as row_in_block,
+        max(case when l.authority > 0 then l.business_day end) over (partition by l.order_code) as corrected_on
     from line as l
     join {{ ref('order_status') }} as s on s.status = l.status
 ),
@@ -21,9 +22,11 @@ ranked as (
     select
         s.*,
         row_number() over (
-            partition by s.order_code order by s.event_at desc, s.status_rank desc, s.business_day desc, s.version desc, s.export_id desc
+            partition by s.order_code
+            order by s.event_at desc, s.authority desc, s.status_rank desc, s.business_day desc, s.version desc, s.export_id desc
         ) as recency,
-        min(s.delivered_at) over (partition by s.order_code) as first_delivered_at,
+        min(case when s.corrected_on is null or s.business_day > s.corrected_on or (s.business_day = s.corrected_on and s.authority > 0)
+                then s.delivered_at end) over (partition by s.order_code) as first_delivered_at,
         min(case when s.status = 'CANCELLED' then s.event_at end) over (partition by s.order_code) as first_cancelled_at,
         min(case when s.status = 'RETURNED' then s.event_at end) over (partition by s.order_code) as first_returned_at
     from state as s

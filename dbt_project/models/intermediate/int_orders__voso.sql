@@ -2,15 +2,27 @@
    second wins, ties by rank (RULINGS 26). A carrier code that says "no change" is no candidate. #}
 {{ config(materialized='view') }}
 
-with shown as (
+with corrected as (
     select
         o.*,
-        row_number() over (
-            partition by o.order_code order by o.updated_at desc, o.business_day desc, o.version desc, o.export_id desc, o.source_row desc
-        ) as recency,
-        min(o.delivered_at) over (partition by o.order_code) as first_stated_delivery_at
+        max(case when o.authority > 0 then o.business_day end) over (partition by o.order_code) as corrected_on,
+        max(case when o.authority > 0 then o.updated_at end) over (partition by o.order_code) as corrected_to
     from {{ ref('stg_voso__orders') }} as o
     where exists (select 1 from {{ source('ops', 'build_order') }} as b where b.platform = 'voso' and b.order_code = o.order_code)
+),
+
+-- a bulk correction may take back a delivery that an earlier pull stated (EXPORTS §8.4)
+shown as (
+    select
+        c.*,
+        row_number() over (
+            partition by c.order_code
+            order by c.updated_at desc, c.business_day desc, c.authority desc, c.version desc, c.export_id desc, c.source_row desc
+        ) as recency,
+        min(case when c.corrected_on is null or c.business_day > c.corrected_on or c.updated_at > c.corrected_to
+                or (c.business_day = c.corrected_on and c.authority > 0)
+                then c.delivered_at end) over (partition by c.order_code) as first_stated_delivery_at
+    from corrected as c
 ),
 
 newest as (

@@ -1,5 +1,6 @@
 {# Each product's states over time. Postmart from its snapshots; Vỏ Sò from the rows of its pulls, each valid from the day of its
-   UPDATED_AT (the backlog from its own day). Before the first of them a product on sale then was on sale from the day it was posted. #}
+   UPDATED_AT (the backlog from its own day). A reconciliation that says something else of the same UPDATED_AT is valid from its own day, and
+   what it does not know any more ends there. Before the first of them a product on sale then was on sale from the day it was posted. #}
 {{ config(materialized='incremental', incremental_strategy='append',
           pre_hook="{{ forget_products(ref('int_products__changed')) }}",
           indexes=[{'columns': ['platform', 'product_code']}, {'columns': ['platform', 'store_code']}]) }}
@@ -10,22 +11,45 @@ with backlog as (
     where source = 'voso' and dataset = 'products' and is_backlog and state = 'accepted'
 ),
 
-pulled as (
-    select
-        p.*,
-        greatest(case when p.is_backlog then p.business_day else parse.business_day(p.updated_at) end, b.backlog_day) as valid_from
+shown as (
+    select p.*, min(p.authority) over (partition by p.product_code, p.updated_at) as least_authority
     from {{ ref('stg_voso__products') }} as p
-    cross join backlog as b
     {% if is_incremental() %}
     where not exists (select 1 from {{ this }} as t where t.platform = 'voso' and t.product_code = p.product_code)
     {% endif %}
+),
+
+pulled as (
+    select
+        p.*,
+        greatest(
+            case when p.is_backlog or (p.authority > 0 and p.least_authority = 0) then p.business_day else parse.business_day(p.updated_at) end,
+            b.backlog_day
+        ) as valid_from
+    from shown as p
+    cross join backlog as b
+),
+
+withdrawn as (
+    select d.key as product_code, x.business_day as valid_from
+    from {{ source('ops', 'difference') }} as d
+    join {{ source('ops', 'export') }} as x on x.export_id = d.export_id and x.state = 'accepted'
+    where d.source = 'voso' and d.dataset = 'products' and d.kind = 'extra' and d.is_mended
+      and not exists (
+          select 1
+          from {{ source('ops', 'difference') }} as again
+          join {{ source('ops', 'export') }} as y on y.export_id = again.export_id and y.state = 'accepted'
+          where again.source = d.source and again.dataset = d.dataset and again.key = d.key and again.kind <> 'extra' and again.is_mended
+            and y.business_day >= x.business_day and y.accepted_at > x.accepted_at
+      )
 ),
 
 newest as (
     select
         p.*,
         row_number() over (
-            partition by p.product_code, p.valid_from order by p.updated_at desc, p.business_day desc, p.export_id desc, p.source_row desc
+            partition by p.product_code, p.valid_from
+            order by p.updated_at desc, p.business_day desc, p.authority desc, p.export_id desc, p.source_row desc
         ) as recency
     from pulled as p
 ),
@@ -38,6 +62,22 @@ state as (
         coalesce(valid_from = (select backlog_day from backlog), false) as is_first
     from newest
     where recency = 1
+      and not exists (select 1 from withdrawn as w where w.product_code = newest.product_code and w.valid_from = newest.valid_from)
+    union all
+    select
+        'voso', l.product_code, l.withdrawn_on, l.export_id, l.source_row, false, l.store_code, l.product_name, l.category, l.unit,
+        l.price_vnd, l.weight_g, l.ocop_stars, l.product_status, l.posted_day, false, false
+    from (
+        select
+            p.*, w.valid_from as withdrawn_on,
+            row_number() over (
+                partition by p.product_code, w.valid_from
+                order by p.valid_from desc, p.updated_at desc, p.business_day desc, p.authority desc, p.export_id desc, p.source_row desc
+            ) as nearness
+        from withdrawn as w
+        join pulled as p on p.product_code = w.product_code and p.valid_from <= w.valid_from
+    ) as l
+    where l.nearness = 1
     union all
     select
         c.platform, c.product_code, c.valid_from, c.export_id, c.source_row, c.is_present, c.store_code, c.product_name, c.category, c.unit,

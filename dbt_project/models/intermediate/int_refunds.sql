@@ -8,12 +8,12 @@
 with shown as (
     select
         platform, refund_code, order_code, cast(null as text) as order_id, export_id, source_row, business_day, version,
-        refund_kind, refund_status, refund_amount_vnd, requested_at, completed_at, updated_at
+        0 as authority, refund_kind, refund_status, refund_amount_vnd, requested_at, completed_at, updated_at
     from {{ ref('stg_postmart__refunds') }}
     union all
     select
         platform, refund_code, cast(null as text), order_id, export_id, source_row, business_day, version,
-        refund_kind, refund_status, refund_amount_vnd, requested_at, completed_at, updated_at
+        authority, refund_kind, refund_status, refund_amount_vnd, requested_at, completed_at, updated_at
     from {{ ref('stg_voso__refunds') }}
 ),
 
@@ -22,7 +22,7 @@ newest as (
         s.*,
         row_number() over (
             partition by s.platform, s.refund_code
-            order by s.updated_at desc, s.business_day desc, s.version desc, s.export_id desc, s.source_row desc
+            order by s.updated_at desc, s.business_day desc, s.authority desc, s.version desc, s.export_id desc, s.source_row desc
         ) as recency
     from shown as s
     where exists (select 1 from {{ source('ops', 'build_refund') }} as b where b.platform = s.platform and b.refund_code = s.refund_code)

@@ -11,6 +11,7 @@ with export as (
             order by case e.state when 'accepted' then 0 when 'rejected' then 1 else 2 end, e.version desc, e.export_id desc
         ) as first_of_day
     from {{ source('ops', 'export') }} as e
+    where e.source = 'registers' or e.unit = ''  -- what is reconciled is not the day's delivery
     window of_day as (partition by e.source, e.dataset, e.business_day)
 ),
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -102,13 +102,17 @@ def offers(sftp: Any, day: date, contracts: Iterable[Contract]) -> list[Offer]:
 
 
 def _listing(sftp: Any, day: date) -> tuple[str, set[str]]:
+    return _listing_of(sftp, f"/{day:%Y%m%d}")
+
+
+def _listing_of(sftp: Any, place: str) -> tuple[str, set[str]]:
     for root in (OUTBOX, OUTBOX.lstrip("/")):
-        folder = f"{root}/{day:%Y%m%d}"
+        folder = f"{root}{place}"
         try:
             return folder, set(sftp.listdir(folder))
         except FileNotFoundError:
             continue
-    return f"{OUTBOX}/{day:%Y%m%d}", set()
+    return f"{OUTBOX}{place}", set()
 
 
 def _offer(contract: Contract, row: dict[str, str | None], day: date, version: int, folder: str, marker: str, manifest: str, content: bytes) -> Offer:
@@ -168,6 +172,65 @@ def land(sftp: Any, offer: Offer, contract: Contract, landing: Landing, first_da
         came = f"{size:,} bytes with SHA-256 {sha[:12]}… came, {offer.bytes:,} with {offer.sha256[:12]}… were declared"
         landing.move(scratch, f"{base}/refused-{sha[:12]}-{offer.file_name}")
     raise _refused("F01", offer.day, offer.version, f"{offer.file_name} is damaged: {came}, twice.", retriable=True)
+
+
+# ---- the month ----
+
+
+def month_name(month: date, version: int) -> str:
+    """Name of the file with all orders created or changed in a month (EXPORTS §9.1)."""
+    return f"PM_LSN_THANG_{month:%Y%m}_v{version}.zip"
+
+
+def land_month(sftp: Any, month: date, contract: Contract, landing: Landing, known: Callable[[int], str | None]) -> list[Delivery]:
+    """Land each version of the month's file that the outbox holds and whose bytes are not ``known`` (version -> SHA-256).
+
+    The contract names the file and its day, no folder, manifest or marker: it is looked for in the folders of the month's last day and of the
+    5th to the 11th after it, and in the outbox itself. It is complete when its name is there (EXPORTS §9.1: uploaded as .part, then renamed);
+    what a manifest beside it declares has to hold. Raises DeliveryRefused (F01) for a file that does not.
+    """
+    last = (month.replace(day=28) + timedelta(days=4)).replace(day=1) - timedelta(days=1)
+    found: list[Delivery] = []
+    for day in (last, *(last + timedelta(days=n) for n in range(5, 12)), None):
+        folder, names = _listing(sftp, day) if day else _listing_of(sftp, "")
+        for version in range(1, 10):
+            name = month_name(month, version)
+            if name in names and version not in {d.version for d in found}:
+                delivery = _land_month(sftp, folder, names, name, last, version, contract, landing, known(version))
+                found += [delivery] if delivery else []
+    return found
+
+
+def _land_month(
+    sftp: Any, folder: str, names: set[str], name: str, last: date, version: int, contract: Contract, landing: Landing, known: str | None
+) -> Delivery | None:
+    base = f"postmart/{contract.dataset}/{last}/month-v{version}"
+    status = sftp.stat(f"{folder}/{name}")
+    if status.st_size > MAX_FILE_BYTES:
+        raise _refused("F01", last, version, f"{name} is no export ({status.st_size:,} bytes).")
+    with sftp.open(f"{folder}/{name}", "rb") as f:
+        f.prefetch(status.st_size)
+        sha, size = _fetch(f, landing, f"{base}/.fetch")
+    if sha == known:
+        landing.forget(f"{base}/.fetch")
+        return None
+    if landing.exists(f"{base}/{name}") and landing.sha256(f"{base}/{name}") != sha:  # F12, as in `land`
+        base = f"{base}/again-{sha[:12]}"
+        landing.move(f"postmart/{contract.dataset}/{last}/month-v{version}/.fetch", f"{base}/{name}")
+    else:
+        landing.move(f"{base}/.fetch", f"{base}/{name}")
+    declared: dict[str, Any] = {}
+    manifest = f"MANIFEST_THANG_{last:%Y%m}_v{version}.csv"
+    if manifest in names:
+        with sftp.open(f"{folder}/{manifest}", "rb") as f:
+            rows = [row for row in parse_manifest(f.read(1 << 22), last, version) if row["Tên tệp"] == name]
+        if not rows or _integer(rows[0]["Kích thước (byte)"]) != size or (rows[0]["SHA-256"] or "").lower() != sha:
+            raise _refused("F01", last, version, f"{name} is not what {manifest} declares ({size:,} bytes with SHA-256 {sha[:12]}… came).", retriable=True)
+        declared = {"rows_declared": _integer(rows[0]["Số dòng"]), "orders_declared": _integer(rows[0]["Số đơn"])}
+    return Delivery(
+        source="postmart", dataset=contract.dataset, unit="month", business_day=last, version=version, mode="month", origin=name, landing_path=base,
+        sha256=sha, bytes=size, parts=(Part(1, f"{base}/{name}", name, sha, size),), received_at=datetime.fromtimestamp(status.st_mtime, UTC), **declared,
+    )  # fmt: skip
 
 
 def _fetch(f: Any, landing: Landing, path: str) -> tuple[str, int]:

@@ -382,9 +382,9 @@ class _Pull:
     first_totals: list[int] = field(default_factory=list)
 
 
-def _folder(landing: Landing, dataset: str, day: date, version: int) -> str:
+def _folder(landing: Landing, dataset: str, day: date, version: int, unit: str = "") -> str:
     """A folder of its own for each pull; what a pull that died left stays where it is."""
-    base = f"voso/{dataset}/{day}/v{version}"
+    base = f"voso/{dataset}/{day}/{unit and unit + '-'}v{version}"
     n, path = 1, base
     while landing.exists(path):
         n += 1
@@ -413,18 +413,39 @@ def land_day(client: VosoClient, contract: Contract, day: date, since: datetime 
         raise NotReady(
             f"voso {contract.dataset} {day}: complete at {ready:%d/%m %H:%M}, the source's clock says {now.astimezone(business_day.LOCAL):%d/%m %H:%M}"
         )
-    api = contract.api
-    windowed = bool(api["window"])
+    windowed = bool(contract.api["window"])
     until = min(business_day.end(day), now - timedelta(minutes=2))
     start = (since - OVERLAP) if since else business_day.start(first_day)
-    windows: list[tuple[datetime, datetime] | None] = list(slices(start, until)) if windowed else [None]
+    pull = _read_windows(client, contract, day, list(slices(start, until)) if windowed else [None])
+    late = now >= business_day.at(day + timedelta(days=1), MORNING_ENDS)
+    skew = client.clock_skew
+    return _delivery(
+        client, contract, day, landing, version, pull, pulled_at=now, window_since=start if windowed else None, window_until=until,
+        is_reconstructed=not windowed and late,
+        warnings=(f"F40: the source's clock is off by {skew}",) if timedelta(minutes=5) < abs(skew) < timedelta(days=1) else (),
+    )  # fmt: skip
+
+
+def land_reread(client: VosoClient, contract: Contract, day: date, since: date, landing: Landing, version: int) -> Delivery:
+    """Read again what was changed from the beginning of ``since`` to the end of ``day``, in windows of at most 31 days (EXPORTS §10.2).
+
+    Raises as `land_day`; the delivery has the unit ``reread`` and never stands for a day.
+    """
+    client.begin_step()
+    now = client.now()
+    start, until = business_day.start(since), min(business_day.end(day), now - timedelta(minutes=2))
+    pull = _read_windows(client, contract, day, list(slices(start, until)))
+    return _delivery(client, contract, day, landing, version, pull, unit="reread", mode="reread", pulled_at=now, window_since=start, window_until=until)
+
+
+def _read_windows(client: VosoClient, contract: Contract, day: date, windows: Sequence[tuple[datetime, datetime] | None]) -> _Pull:
     pull, restarts = _Pull(), 0
     while True:
         try:
             pull = _Pull()
             for window in windows:
-                (_by_cursor if api["paging"] == "cursor" else _by_page)(client, contract, window, pull)
-            break
+                (_by_cursor if contract.api["paging"] == "cursor" else _by_page)(client, contract, window, pull)
+            return pull
         except _Restart as why:
             restarts += 1
             log.warning("voso %s %s: %s; the window is read again (%s of %s)", contract.dataset, day, why, restarts, WINDOW_TRIES)
@@ -432,21 +453,21 @@ def land_day(client: VosoClient, contract: Contract, day: date, since: datetime 
                 raise DeliveryRefused(
                     "F37", f"voso {contract.dataset} {day}: incomplete {restarts} times: {why}. The next run asks again; if it stays, ask Viettel Post.", True
                 ) from why
-    folder = _folder(landing, contract.dataset, day, version)
+
+
+def _delivery(client: VosoClient, contract: Contract, day: date, landing: Landing, version: int, pull: _Pull, **given: Any) -> Delivery:
+    folder = _folder(landing, contract.dataset, day, version, given.get("unit", ""))
     parts = []
     for number, (name, body) in enumerate(pull.pages, 1):
         path = f"{folder}/{name}"
         sha, size = landing.put(path, gzip.compress(body, 5, mtime=0))
         parts.append(Part(number, path, name, sha, size))
     _put_requests(client, landing, folder)
-    late = now >= business_day.at(day + timedelta(days=1), MORNING_ENDS)
-    skew = client.clock_skew
+    whole: dict[str, Any] = {"mode": contract.mode, **given}
     return Delivery(
-        source="voso", dataset=contract.dataset, business_day=day, version=version, mode=contract.mode, origin=f"GET {api['path']}",
-        landing_path=folder, sha256=sha256_of_parts(parts), bytes=sum(p.bytes for p in parts), received_at=datetime.now(UTC), parts=tuple(parts),
-        pulled_at=now, window_since=start if windowed else None, window_until=until, is_reconstructed=not windowed and late,
-        rows_declared=sum(pull.first_totals),
-        warnings=(f"F40: the source's clock is off by {skew}",) if timedelta(minutes=5) < abs(skew) < timedelta(days=1) else (),
+        source="voso", dataset=contract.dataset, business_day=day, version=version, origin=f"GET {contract.api['path']}", landing_path=folder,
+        sha256=sha256_of_parts(parts), bytes=sum(p.bytes for p in parts), received_at=datetime.now(UTC), parts=tuple(parts),
+        rows_declared=sum(pull.first_totals), **whole,
     )  # fmt: skip
 
 
@@ -536,30 +557,37 @@ def _put_requests(client: VosoClient, landing: Landing, folder: str) -> None:
 
 
 def land_backlog(client: VosoClient, contract: Contract, day: date, landing: Landing, version: int) -> Delivery:
-    """The history up to the end of ``day`` through the bulk job (EXPORTS §10.9), parts checked by size, SHA-256 and declared rows.
+    """The history up to the end of ``day``, as the first day's delivery; see `land_bulk`."""
+    return land_bulk(client, contract, day, landing, version, unit="", mode=contract.mode, is_backlog=True, window_until=business_day.end(day))
 
-    A failed job or a bad part fails the whole job; it is asked for once more, then DeliveryRefused (F03).
+
+def land_bulk(client: VosoClient, contract: Contract, day: date, landing: Landing, version: int, **given: Any) -> Delivery:
+    """All that the platform knows at the end of ``day`` through the bulk job (EXPORTS §10.9), parts checked by size, SHA-256 and declared rows.
+
+    The delivery has the unit ``bulk`` and never stands for a day, unless ``given`` says otherwise. A failed job or a bad part fails the whole job; it
+    is asked for once more, then DeliveryRefused (F03).
     """
     client.begin_step()
     now = client.now()
     ready = business_day.at(day + timedelta(days=1), COMPLETE_HOUR)
     if now < ready:
-        raise NotReady(f"voso {contract.dataset} {day}: the backlog is complete at {ready:%d/%m %H:%M}")
+        raise NotReady(f"voso {contract.dataset} {day}: the bulk of that day is complete at {ready:%d/%m %H:%M}")
+    whole: dict[str, Any] = {"unit": "bulk", "mode": "bulk", **given}
     why = ""
     for _ in range(2):
         try:
             job = _job(client, contract, day)
-            folder = _folder(landing, contract.dataset, day, version)
+            folder = _folder(landing, contract.dataset, day, version, whole["unit"])
             parts = tuple(_part(client, landing, folder, p) for p in sorted(job.get("PARTS") or [], key=lambda p: int(p["NO"])))
             rows = sum(int(p["ROWS"]) for p in job.get("PARTS") or [])
             if job.get("ROWS") is not None and int(job["ROWS"]) != rows:
                 raise _Restart(f"the job declares {job['ROWS']} rows, its parts {rows}")
             _put_requests(client, landing, folder)
             return Delivery(
-                source="voso", dataset=contract.dataset, business_day=day, version=version, mode=contract.mode,
+                source="voso", dataset=contract.dataset, business_day=day, version=version,
                 origin=f"bulk {contract.api['bulk']} AS_OF {day:%Y%m%d}", landing_path=folder, sha256=sha256_of_parts(parts),
-                bytes=sum(p.bytes for p in parts), received_at=datetime.now(UTC), parts=parts, is_backlog=True, pulled_at=now,
-                window_until=business_day.end(day), rows_declared=rows, declared={"job_id": job.get("JOB_ID")},
+                bytes=sum(p.bytes for p in parts), received_at=datetime.now(UTC), parts=parts, pulled_at=now,
+                rows_declared=rows, declared={"job_id": job.get("JOB_ID")}, **whole,
             )  # fmt: skip
         except _Restart as error:
             why = str(error)

@@ -6,6 +6,7 @@ select
     d.source_row,
     d.business_day,
     d.version,
+    d.authority,
     d.store_code,
     d.order_code = '123456789101112' as is_test,
     parse.local_time(d.created_at) as created_at,
@@ -25,5 +26,5 @@ select
     cast(parse.money(d.order_total_vnd) as bigint) as order_total_vnd,
     parse.local_time(d.delivered_at) as delivered_at,
     d.payment_method
-from {{ accepted('postmart', 'orders') }} as d
+from {{ accepted('postmart', 'orders', key='order_code') }} as d
 left join {{ words('order_status', 'postmart') }} as s on s.word = parse.word(d.status_raw)

@@ -13,6 +13,6 @@ select
     coalesce(s.canonical, 'UNKNOWN') as account_status,
     parse.business_day(parse.epoch_ms(d.opened_at)) as opened_day,
     parse.business_day(parse.epoch_ms(d.kyc_at)) as identified_day
-from {{ accepted('voso', 'accounts') }} as d
+from {{ accepted('voso', 'accounts', key='account_ref', is_snapshot=true) }} as d
 left join {{ words('account_status', 'voso') }} as s on s.word = parse.word(d.status)
 left join {{ ref('commune_crosswalk') }} as c on c.vtp_province_id = d.province_id and c.vtp_wards_id = d.wards_id

@@ -13,5 +13,5 @@ select
     parse.local_time(d.order_statusdate) as event_at,
     coalesce(parse.boolean(d.is_returning), false) as is_returning,
     parse.epoch_ms(d.created_at) as arrived_at
-from {{ accepted('voso', 'order_events') }} as d
+from {{ accepted('voso', 'order_events', key='event_id') }} as d
 left join {{ words('order_status', 'voso') }} as s on s.word = parse.word(d.status)

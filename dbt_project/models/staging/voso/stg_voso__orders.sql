@@ -7,6 +7,7 @@ select
     d.source_row,
     d.business_day,
     d.version,
+    d.authority,
     d.store_id as store_code,
     d.order_number = '123456789101112' as is_test,
     d.status as status_raw,
@@ -29,5 +30,5 @@ select
     cast(parse.integer(d.total_amount) as bigint) as order_total_vnd,
     d.payment_method,
     d.lines
-from {{ accepted('voso', 'orders') }} as d
+from {{ accepted('voso', 'orders', key='order_id') }} as d
 left join {{ words('order_status', 'voso') }} as s on s.word = parse.word(d.status)

@@ -4,6 +4,7 @@ select
     d.product_id as product_code,
     d.business_day,
     d.is_backlog,
+    d.authority,
     d.export_id,
     d.source_row,
     d.store_id as store_code,

@@ -18,7 +18,7 @@ select
     parse.business_day(parse.epoch_ms(d.created_at)) as registered_day,
     parse.business_day(parse.epoch_ms(d.approved_at)) as approved_day,
     parse.business_day(parse.epoch_ms(d.last_active_at)) as last_activity_day
-from {{ accepted('voso', 'stores') }} as d
+from {{ accepted('voso', 'stores', key='store_id', is_snapshot=true) }} as d
 left join {{ words('owner_type', 'voso') }} as ot on ot.word = parse.word(d.owner_type)
 left join {{ words('store_status', 'voso') }} as ss on ss.word = parse.word(d.status)
 left join {{ ref('commune_crosswalk') }} as c on c.vtp_province_id = d.province_id and c.vtp_wards_id = d.wards_id
