@@ -6,10 +6,9 @@ import json
 from datetime import date, datetime, timedelta
 from types import SimpleNamespace
 
-import psycopg
 import pytest
-from deliveries import MS, Stream, judged, land, line, refund, values, voso_account, voso_event, voso_order, voso_product, voso_refund, voso_store
-from kinhteso import business_day, intake, judging, ledger, reconciling
+from deliveries import MS, Stream, judged, land, line, values, voso_account, voso_event, voso_order, voso_product, voso_refund, voso_store
+from kinhteso import business_day, intake, ledger, reconciling
 from kinhteso.contracts import load_contract
 
 DAY = date(2021, 9, 18)
