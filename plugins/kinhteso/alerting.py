@@ -323,7 +323,8 @@ with export as (
 ), red as (
     select e.source, e.dataset, e.business_day, c.rule_id, c.rule, c.rows_failed, c.rows_total, c.sample
     from export as e join ops.check_result as c using (export_id)
-    where not c.passed and c.outcome = 'fail' and c.rule_id not in ('F46', 'F49', 'Q08') and e.state = 'accepted' and e.judged_at > %(now)s - interval '35 days'
+    where not c.passed and c.outcome = 'fail' and c.rule_id not in ('F46', 'F49', 'Q08') and c.rule_name not like 'reconciled\_%%'
+      and e.state = 'accepted' and e.judged_at > %(now)s - interval '35 days'
     union all
     select c.source, c.dataset, c.business_day, c.rule_id, c.rule, c.rows_failed, c.rows_total, c.sample
     from ops.day_check as c where not c.passed and c.outcome = 'fail' and not c.withdrawn and c.checked_at > %(now)s - interval '35 days'
@@ -373,13 +374,25 @@ union all select * from growing union all select * from reds union all select * 
 union all select * from builds union all select * from late_release
 """
 
+#: The last comparison of each kind with a platform's whole state, where there are any (reconcile_weekly).
+_RECONCILED = """
+union all
+select 'reconciliation_differs|' || r.source || '/' || r.dataset || '|' || r.unit, 'reconciliation_differs', r.source, '{}'::text[],
+       jsonb_build_object('datasets', jsonb_build_array(r.source || '/' || r.dataset), 'unit', r.unit, 'days', jsonb_build_array(r.as_of), 'words', r.message,
+           'rules', jsonb_build_array(jsonb_build_object('rule', 'Q14, Q18', 'says', 'missing ' || r.missing || ', extra ' || r.extra || ', changed ' || r.changed
+               || ', older ' || r.older, 'failed', r.missing + r.extra + r.changed + r.older, 'total', r.compared,
+               'keys', (select jsonb_agg(d.key) from (select key from ops.difference as d where d.export_id = r.export_id order by key limit 5) as d))))
+from (select distinct on (source, dataset, unit) * from ops.reconciliation order by source, dataset, unit, as_of desc, compared_at desc) as r
+where not r.passed
+"""
+
 #: How a full disk says so: the landing's, a quota, PostgreSQL's tables and its log.
 DISK_FULL = r"No space left on device|Disk quota exceeded|could not extend file|could not write to file \"pg_wal"
 
 #: Kinds that `standing` finds; of these, what it does not find any more is over.
 STANDING_KINDS = frozenset({
     "login_refused", "unreachable", "export_missing", "export_refused", "export_rejected", "export_stuck", "content_changed", "check_failed",
-    "quarantine_growing", "commune_unknown", "word_unknown", "build_failed", "build_stuck", "release_late",
+    "quarantine_growing", "commune_unknown", "word_unknown", "build_failed", "build_stuck", "release_late", "reconciliation_differs",
 })  # fmt: skip
 #: Kinds that end with a run of the DAG that ends well.
 RUN_KINDS = frozenset({"run_failed", "run_late", "task_failed", "disk_full"})
@@ -396,8 +409,9 @@ def standing(conn: psycopg.Connection[Any], now: datetime, limits: Limits = Limi
     are causes as well (from ``first_day`` on)."""
     day = asked_day(now)
     wanted = [c for c in contracts.all_contracts() if by_clock and c.source in ("postmart", "voso") and (first_day is None or day >= first_day)]
+    is_reconciled = conn.execute("select to_regclass('ops.reconciliation') is not null").fetchone() == (True,)
     rows = conn.execute(
-        _STANDING,
+        _STANDING + (_RECONCILED if is_reconciled else ""),  # type: ignore[arg-type]
         {
             "now": now, "asked_day": day, "sources": [c.source for c in wanted], "datasets": [c.dataset for c in wanted], "by_clock": by_clock,
             "disk": DISK_FULL, "stuck": timedelta(hours=limits.stuck_hours), "release": timedelta(hours=limits.release_hours),
@@ -587,7 +601,8 @@ def compose(row: Mapping[str, Any], links: Links = Links()) -> Message:
         if rule.get("places"):
             lines.append(f"  Vị trí · Where: {rule['places']}")
     if facts.get("words"):
-        lines.append(f"Lý do · Reason: {facts['words']}")
+        words = str(facts["words"])  # the reason of a rejected delivery lists its rules again
+        lines.append(f"Lý do · Reason: {words.splitlines()[0] if facts.get('rules') and words else words}")
     lines.append(f"Phụ trách · Owner: {owner}")
     if state != "over":
         lines += [f"Việc cần làm: {kind.next_vi}", f"Next: {kind.next_en}", f"Hướng dẫn · Runbook: {links.runbook(kind.runbook)}"]

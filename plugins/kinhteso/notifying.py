@@ -41,7 +41,7 @@ PARSE_AGAIN_SECONDS = 600
 log = logging.getLogger("kinhteso.alert")
 
 #: Which causes explain a red run of a DAG: those of its source, or of these kinds.
-_EXPLAINS = {"warehouse_daily": ("build_failed", "build_stuck")}
+_EXPLAINS = {"warehouse_daily": ("build_failed", "build_stuck"), "reconcile_weekly": ("reconciliation_differs",)}
 _SOURCES = {"postmart_daily": "postmart", "voso_daily": "voso", "registers_intake": "registers"}
 
 # ---- sinks ---------------------------------------------------------------------------------------------------------------------

@@ -411,6 +411,26 @@ def test_a_release_that_is_too_old_is_told_and_a_new_one_ends_it(db):
     assert [m.state for m in look(db, box, NOW + 13 * HOUR, **calm)] == ["over"]
 
 
+def test_a_comparison_that_differs_too_much_is_told_until_the_next_one_passes(db):
+    box, missing = Box(), db.execute("select to_regclass('ops.reconciliation') is null").fetchone()[0]
+    if missing:  # a warehouse that was never compared
+        assert look(db, box) == []
+        db.execute("create table ops.difference (export_id bigint, key text)")
+        db.execute(
+            "create table ops.reconciliation (source text, dataset text, unit text, as_of date, export_id bigint, state text, passed boolean, compared bigint,"
+            " missing bigint, extra bigint, changed bigint, older bigint, message text, compared_at timestamptz default now())"
+        )
+    compared = (
+        "insert into ops.reconciliation (source, dataset, unit, as_of, state, passed, compared, missing, extra, changed, older, message)"
+        " values ('voso', 'orders', 'bulk', %s, 'mended', %s, 1000, 12, 1, 3, 0, 'Vỏ Sò says otherwise of 16 orders')"
+    )
+    db.execute(compared, [DAY, False])
+    (message,) = look(db, box)
+    assert "voso/orders" in message.text and "missing 12, extra 1, changed 3" in message.text and "reconciliation-differs.md" in message.text
+    db.execute(compared, [DAY + dt.timedelta(7), True])
+    assert [m.state for m in look(db, box, NOW + HOUR)] == ["over"]
+
+
 def test_without_a_sink_it_is_logged_and_counts_as_told(db, said):
     rejected(db)
     assert len(look(db, None, sinks={})) == 1
@@ -462,7 +482,7 @@ def test_limits_come_from_the_environment_and_a_wrong_one_is_named(monkeypatch):
 def test_every_kind_that_the_query_finds_is_known_and_has_words():
     import re
 
-    found = set(re.findall(r"'([a-z]+_[a-z]+|unreachable)'", alerting._STANDING)) & set(alerting.KINDS)
+    found = set(re.findall(r"'([a-z]+_[a-z]+|unreachable)'", alerting._STANDING + alerting._RECONCILED)) & set(alerting.KINDS)
     assert found == alerting.STANDING_KINDS | {"disk_full"}
     root = Path(__file__).resolve().parents[2] / "docs" / "runbooks"
     assert [k for k, kind in alerting.KINDS.items() if not (root / f"{kind.runbook}.md").exists()] == []
