@@ -379,8 +379,8 @@ _RECONCILED = """
 union all
 select 'reconciliation_differs|' || r.source || '/' || r.dataset || '|' || r.unit, 'reconciliation_differs', r.source, '{}'::text[],
        jsonb_build_object('datasets', jsonb_build_array(r.source || '/' || r.dataset), 'unit', r.unit, 'days', jsonb_build_array(r.as_of), 'words', r.message,
-           'rules', jsonb_build_array(jsonb_build_object('rule', 'Q14, Q18', 'says', 'missing ' || r.missing || ', extra ' || r.extra || ', changed ' || r.changed
-               || ', older ' || r.older, 'failed', r.missing + r.extra + r.changed + r.older, 'total', r.compared,
+           'rules', jsonb_build_array(jsonb_build_object('rule', 'Q14, Q18', 'says', 'missing ' || r.missing || ', extra ' || r.extra
+               || ', changed ' || r.changed || ', older ' || r.older, 'failed', r.missing + r.extra + r.changed + r.older, 'total', r.compared,
                'keys', (select jsonb_agg(d.key) from (select key from ops.difference as d where d.export_id = r.export_id order by key limit 5) as d))))
 from (select distinct on (source, dataset, unit) * from ops.reconciliation order by source, dataset, unit, as_of desc, compared_at desc) as r
 where not r.passed
