@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 RUN := PYTHONPATH=plugins:. PYTHONWARNINGS=ignore $(BIN)/python
 STAMP := $(VENV)/.installed-$(shell cat requirements-dev.txt requirements-uv.txt 2>/dev/null | cksum | cut -d' ' -f1)
 
-.PHONY: help install demo test faults lint up down dsn replay quarantine replay-quarantine dismiss-quarantine backup restore lock clean
+.PHONY: help install demo test faults lint up down dsn replay reconcile quarantine replay-quarantine dismiss-quarantine backup restore lock clean
 # What part of the quarantine is meant; values go through the environment, so that they may hold any character.
 MEANT = --class "$${CLASS:-}" --export "$${EXPORT:-}" --rule "$${RULE:-}" --day "$${DAY:-}"
 .DEFAULT_GOAL := help
@@ -70,6 +70,10 @@ backup: install ## the database into a file of .local/*/backups, encrypted with 
 restore: install ## the database from such a file: FILE=.local/warehouse/backups/kinhteso-….dump.enc
 	@test -n "$(FILE)" || { echo "Say which file: make restore FILE=.local/warehouse/backups/kinhteso-….dump.enc"; exit 2; }
 	@$(RUN) -m kinhteso.local restore "$(FILE)"
+
+reconcile: install ## the platforms' whole states against the warehouse: DATE=2021-09-18 (bulk, re-read, and the monthly file that is due)
+	@test -n "$(DATE)" || { echo "Say which day: make reconcile DATE=2021-09-18"; exit 2; }
+	@$(RUN) -m kinhteso.local reconcile "$(DATE)"
 
 lock: install ## requirements*.txt anew from requirements*.in
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-strip-extras --generate-hashes --no-header --no-annotate --no-emit-index-url requirements.in -o requirements.txt

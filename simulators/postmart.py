@@ -217,7 +217,7 @@ class Postmart:
         blocks = [self.block(n, o, k, random.Random(str(month))) for n, (o, k) in enumerate(orders, 1)]
         rows = [
             [
-                "" if v is None else (stamp(v) if isinstance(v, datetime) else v)
+                "" if v is None else (stamp(v) if isinstance(v, datetime) else comma(v) if isinstance(v, float) else v)
                 for v in (a if a is not None else b for a, b in zip(row, block.rows[0], strict=True))
             ]
             for block in blocks

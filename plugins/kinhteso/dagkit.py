@@ -391,6 +391,68 @@ def verdict_step(source: str, datasets: list[str]) -> Any:
     return verdict
 
 
+def land_whole(context: Mapping[str, Any], subject: str) -> Any:
+    """What the landing sensor of a reconciliation answers for ``subject`` ("voso/orders"): skipped where nothing is due, done, or ask again later;
+    after the deadline a failure that says what is missing."""
+    from airflow.sdk import PokeReturnValue
+    from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+
+    from kinhteso import intake, reconciling
+
+    day, (source, _, dataset), by_hand = business_day(context), subject.partition("/"), is_by_hand(context)
+    if source == "voso" and not (by_hand or reconciling.is_bulk_due(day)):
+        raise AirflowSkipException("the bulk is pulled on Sunday, for the Saturday before")
+    is_over = by_hand or datetime.now(intake.LOCAL) >= intake.deadline(day)
+    with warehouse() as conn:
+        if source == "voso":
+            try:
+                arrivals = reconciling.land_voso(conn, lambda: voso_client(conn), settings(), dataset, day, context["run_id"])
+            except reconciling.NotYet as wait:
+                if not is_over:
+                    return PokeReturnValue(is_done=False)
+                reconciling.note_refusal(conn, source, dataset, "bulk", day, str(wait), context["run_id"])
+                raise AirflowFailException(str(wait)) from wait
+        else:
+            with postmart_outbox(conn) as sftp:
+                arrivals = reconciling.land_postmart(conn, sftp, settings(), day, context["run_id"])
+            if arrivals.is_due and not is_over:
+                return PokeReturnValue(is_done=False)
+            if arrivals.is_due:
+                raise AirflowFailException(reconciling.month_missing(conn, day, context["run_id"]))
+    if arrivals.refused:
+        raise AirflowFailException("\n\n".join(arrivals.refused))
+    return PokeReturnValue(is_done=True, xcom_value=len(arrivals.landed))
+
+
+def compare_whole(context: Mapping[str, Any], subject: str) -> list[str]:
+    """Load, judge, compare and mend what is landed of ``subject``; what was found, in words. A refusal is final, as in `load_step`."""
+    from airflow.sdk.exceptions import AirflowFailException
+
+    from kinhteso import intake, reconciling
+
+    source, _, dataset = subject.partition("/")
+    with warehouse() as conn:
+        try:
+            return [one.message for one in reconciling.compare(conn, settings(), source, dataset, context["run_id"])]
+        except intake.StepFailed as refused:
+            raise AirflowFailException(str(refused)) from refused
+
+
+def whole_verdict(context: Mapping[str, Any]) -> None:
+    """Green only when no task of the run is red and all that was compared is within its limits."""
+    from airflow.sdk.exceptions import AirflowFailException
+
+    from kinhteso import reconciling
+
+    run = context["dag_run"]
+    states = context["ti"].get_task_states(dag_id=run.dag_id, run_ids=[run.run_id]).get(run.run_id, {})
+    lines = [f"the task {name} is red: its log says why" for name, state in sorted(states.items()) if state in ("failed", "upstream_failed")]
+    with warehouse() as conn:
+        lines += reconciling.verdict(conn, run.run_id)
+    if lines:
+        raise AirflowFailException("The platforms and the warehouse differ:\n  " + "\n  ".join(lines))
+
+
 def mend(context: Mapping[str, Any]) -> list[str]:
     """Replay or dismiss what the run's parameters say (see `quarantine`); gives what a person has to look at. Not tried again by itself: what is
     wrong with the parameters stays wrong, and what broke is told per delivery."""

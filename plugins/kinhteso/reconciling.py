@@ -30,8 +30,6 @@ from kinhteso.readers import DeliveryRefused
 from kinhteso.settings import Settings
 
 UNITS = ("bulk", "reread", "month")
-#: What one run looks at: Vỏ Sò's datasets, Postmart's orders.
-SUBJECTS = ("voso/stores", "voso/products", "voso/orders", "voso/order_events", "voso/refunds", "voso/accounts", "postmart/orders")
 SATURDAY = 5
 #: The monthly file is due on this day of the next month.
 MONTH_DUE = 5

@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 DAGS = sorted((ROOT / "dags").glob("*.py"))
 HEADINGS = ["What", "In and out", "When and why then", "If it fails", "How to re-run"]
-WANTED = {"postmart_daily", "voso_daily", "registers_intake", "day_close", "warehouse_daily", "quarantine_replay", "watch"}
+WANTED = {"postmart_daily", "voso_daily", "registers_intake", "day_close", "warehouse_daily", "quarantine_replay", "reconcile_weekly", "watch"}
 MAX_LINES = 80
 
 
@@ -100,7 +100,7 @@ def test_datasets_are_mapped_tasks_with_names(bag, dag_id):
 
 
 def test_waiting_gives_its_slot_back(bag):
-    for dag_id in ("postmart_daily", "voso_daily"):
+    for dag_id in ("postmart_daily", "voso_daily", "reconcile_weekly"):
         land = next(t for t in bag.dags[dag_id].tasks if t.task_id == "take.land")
         assert land.mode == "reschedule", dag_id
 
@@ -124,6 +124,22 @@ def test_a_run_by_the_clock_carries_its_business_day(bag, dag_id, days_before):
     run = dag.timetable.next_dagrun_info_v2(last_dagrun_info=None, restriction=TimeRestriction(dag.start_date, None, False))
     local = run.run_after.astimezone(ZoneInfo("Asia/Ho_Chi_Minh"))
     assert run.partition_key == f"{local.date() - timedelta(days=days_before):%Y-%m-%d}", run
+
+
+def test_reconciliation_runs_on_sundays_and_on_the_fifth(bag):
+    from airflow.serialization.definitions.dag import SerializedDAG
+    from airflow.serialization.serialized_objects import DagSerialization
+    from airflow.timetables.base import TimeRestriction
+
+    dag: SerializedDAG = DagSerialization.from_dict(DagSerialization.to_dict(bag.dags["reconcile_weekly"]))
+    run, keys = None, []
+    for _ in range(6):
+        run = dag.timetable.next_dagrun_info_v2(last_dagrun_info=run, restriction=TimeRestriction(dag.start_date, None, True))
+        keys.append((run.run_after.astimezone(ZoneInfo("Asia/Ho_Chi_Minh")).strftime("%a %d %H:%M"), run.partition_key))
+    assert keys == [
+        ("Sun 05 03:00", "2021-09-04"), ("Sun 12 03:00", "2021-09-11"), ("Sun 19 03:00", "2021-09-18"), ("Sun 26 03:00", "2021-09-25"),
+        ("Sun 03 03:00", "2021-10-02"), ("Tue 05 03:00", "2021-10-04"),
+    ]  # fmt: skip
 
 
 def test_the_business_day_is_said_never_guessed():

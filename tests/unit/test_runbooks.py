@@ -14,7 +14,7 @@ WANTED = {"export-late", "export-rejected", "quarantine-growing", "commune-code-
           "restore", "build-failed", "dag-does-not-parse", "reconciliation-differs"}  # fmt: skip
 PAGE_LINES = 40
 #: Commands on their way.
-COMING = {"reconcile"}
+COMING: set[str] = set()
 
 
 def problems_of(text: str, targets: set[str], pages: set[str]) -> list[str]:

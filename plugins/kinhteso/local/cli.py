@@ -1,4 +1,4 @@
-"""`python -m kinhteso.local demo|up|down|replay|quarantine|replay-quarantine|dismiss-quarantine|dsn|backup|restore`: the stack on one machine (DESIGN §4)."""
+"""`python -m kinhteso.local demo|up|down|replay|reconcile|quarantine|replay-quarantine|dismiss-quarantine|dsn|backup|restore`: the stack on one machine (DESIGN §4)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from kinhteso.local.airflow import ROOT, AirflowFailed, LocalAirflow
 from kinhteso.local.backup import BackupFailed
 from kinhteso.local.postgres import EmbeddedPostgres, PostgresFailed
 
-DAGS = {"postmart_daily", "voso_daily", "registers_intake", "day_close", "warehouse_daily", "quarantine_replay", "watch"}
+DAGS = {"postmart_daily", "voso_daily", "registers_intake", "day_close", "warehouse_daily", "quarantine_replay", "reconcile_weekly", "watch"}
 ALERT_SETTINGS = (
     "AIRFLOW_CONN_SMTP_DEFAULT", "AIRFLOW_CONN_ALERT_WEBHOOK", "AIRFLOW_CONN_ALERT_HEARTBEAT", "KINHTESO_ALERT_", "KINHTESO_RUNBOOKS_URL",
     "KINHTESO_BOARD_URL",
@@ -432,6 +432,36 @@ def replay(arguments: argparse.Namespace) -> int:
         stop_ours(stack)
 
 
+def reconcile(arguments: argparse.Namespace) -> int:
+    """The platforms' whole states at the end of a business day against the warehouse, through the DAG, then a release; 0 when nothing is red."""
+    try:
+        day = date.fromisoformat(arguments.day)
+    except ValueError as error:
+        console.print(f"DATE is a day of the form YYYY-MM-DD: {error}.")
+        return 2
+    stack = choose(environment(), state_root())
+    stack.home.mkdir(parents=True, exist_ok=True)
+    try:
+        with signals():
+            airflow = start_all(stack, with_parent=True, schedules=False)
+            if stack.simulated:
+                set_clock(stack, day)
+            run_id = airflow.trigger("reconcile_weekly", {"business_day": str(day), "replay": True})
+            label = f"{day:%d/%m/%Y}"
+            state = wait_for(airflow, {"reconcile_weekly": run_id}, label)["reconcile_weekly"]
+            from kinhteso import reconciling
+
+            with open_warehouse(stack) as conn:
+                told = [(one.passed, one.message) for one in reconciling.of_run(conn, run_id)]
+            for passed, words in told:
+                say(f"{label}  {'' if passed else '[red]above the limit[/red] '}{escape(words)}")
+            for line in untold(airflow.failures("reconcile_weekly", run_id), [words for _, words in told]) if state == "failed" else []:
+                say(f"{label}  [red]failed[/red] {escape(line)}")
+            return 0 if release_all(stack, airflow, label) and state == "success" else 1
+    finally:
+        stop_ours(stack)
+
+
 def current_stack() -> Stack:
     """The stack whose warehouse was used last; an operator's own sources prevail."""
     env, root = environment(), state_root()
@@ -622,6 +652,9 @@ def main() -> int:
     commands = parser.add_subparsers(required=True)
     for function in (demo, up, down, dsn, backup):
         commands.add_parser(function.__name__).set_defaults(run=function)
+    whole = commands.add_parser("reconcile")
+    whole.add_argument("day")
+    whole.set_defaults(run=reconcile)
     back = commands.add_parser("restore")
     back.add_argument("file")
     back.set_defaults(run=restore)
