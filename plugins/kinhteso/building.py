@@ -122,7 +122,7 @@ select least(
 #: Moves with everything that happens to an export, also with what is only expected or refused: `bi.data_status_daily` tells of it.
 _LEDGER_MARK = """
 select concat_ws(' ', count(*), count(*) filter (where state = 'expected'), max(greatest(landed_at, loaded_at, judged_at, accepted_at, ended_at)))
-from ops.export
+from ops.export where source = 'registers' or unit = ''
 """
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import date, timedelta
+from datetime import date
 
 import psycopg
 import pytest
@@ -96,13 +96,14 @@ def lose(pipeline: Pipeline) -> None:
         conn.execute(
             """update raw.voso_orders set goods_amount = (parse.money(goods_amount) + 1000)::text where export_id = %s and order_id =
                (select min(order_id) from raw.voso_orders where export_id = %s and delivered_at is not null and order_id not in
-                (select order_id from raw.voso_orders where export_id <> %s))""",
+                (select order_id from raw.voso_orders where export_id <> %s and export_id in (select export_id from ops.export where unit = '')))""",
             [voso, voso, voso],
         )
         [(products,)] = conn.execute(state, ["voso", "products", FIRST]).fetchall()
         conn.execute(
             """delete from raw.voso_products where export_id = %s and product_id = (select min(product_id) from raw.voso_products
-               where export_id = %s and status = 'DANG_BAN' and product_id not in (select product_id from raw.voso_products where export_id <> %s))""",
+               where export_id = %s and status = 'DANG_BAN' and product_id not in (select product_id from raw.voso_products where export_id <> %s and export_id in
+                (select export_id from ops.export where unit = '')))""",
             [products, products, products],
         )
         [(stores,)] = conn.execute(state, ["voso", "stores", SECOND]).fetchall()

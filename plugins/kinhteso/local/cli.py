@@ -1,4 +1,4 @@
-"""`python -m kinhteso.local demo|up|down|replay|reconcile|quarantine|replay-quarantine|dismiss-quarantine|dsn|backup|restore`: the stack on one machine (DESIGN §4)."""
+"""`python -m kinhteso.local demo|up|down|replay|reconcile|quarantine|…`: the stack on one machine (DESIGN §4)."""
 
 from __future__ import annotations
 
