@@ -94,7 +94,7 @@ def lose(pipeline: Pipeline) -> None:
         conn.execute("update raw.postmart_orders set seller_discount_vnd = '1' where order_code = %s", [codes[2]])
         [(voso,)] = conn.execute(state, ["voso", "orders", FIRST]).fetchall()
         conn.execute(
-            """update raw.voso_orders set goods_amount = (parse.money(goods_amount) + 1000)::text where export_id = %s and order_id =
+            """update raw.voso_orders set seller_discount = (parse.money(seller_discount) + 1000)::text where export_id = %s and order_id =
                (select min(order_id) from raw.voso_orders where export_id = %s and delivered_at is not null and order_id not in
                 (select order_id from raw.voso_orders where export_id <> %s and export_id in (select export_id from ops.export where unit = '')))""",
             [voso, voso, voso],
