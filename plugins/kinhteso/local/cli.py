@@ -1,4 +1,4 @@
-"""`python -m kinhteso.local demo|up|down|replay|reconcile|quarantine|…`: the stack on one machine (DESIGN §4)."""
+"""`python -m kinhteso.local demo|up|down|replay|…`: the stack on one machine (DESIGN §4); `make help` lists the commands."""
 
 from __future__ import annotations
 
