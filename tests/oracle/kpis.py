@@ -181,7 +181,7 @@ class Recount:
         self.pm_stores, self.pm_products, self.pm_accounts = self._newest("stores"), self._newest("products"), self._newest("accounts")
         self.pm_orders, self.pm_refunds = self._newest("orders"), self._newest("refunds")
         self.vs_stores, self.vs_accounts = self._pulls("stores", "STORE_ID"), self._pulls("accounts", "ACCOUNT_REF")
-        self.vs_windows = {d: [a for a in self._of("voso", d)] for d in ("products", "orders", "order_events", "refunds")}
+        self.vs_windows = {d: self._of("voso", d) for d in ("products", "orders", "order_events", "refunds")}
         self._read_forms()
         self._orders = self._all_orders()
         self._refunds = self._all_refunds()
