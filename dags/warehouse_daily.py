@@ -14,19 +14,20 @@ RELEASED = Asset("kinhteso://warehouse/released")
 
 DOC = """
 ## What
-Builds the star and the KPIs from all that is accepted and in no release yet, tests them, and publishes one release of `bi` in one transaction.
+Builds the star and the KPIs from all that is accepted and in no release yet, tests them, holds them against the checks of
+`expectations/warehouse.yml` (a delivery that one of them refuses is taken out again), and publishes one release of `bi` in one transaction.
 A platform that is missing is carried forward and named in `completeness`.
 
 ## In and out
-In: `raw` and the ledger `ops`. Out: `core`, `kpi`, then `bi`; `ops.release`, `ops.dbt_result`; the asset `kinhteso://warehouse/released`.
+In: `raw` and the ledger `ops`. Out: `core`, `kpi`, then `bi`; `ops.release`, `ops.dbt_result`, `ops.day_check`; the asset `kinhteso://warehouse/released`.
 
 ## When and why then
 Whenever a platform or register has something new, and at 06:00 local when `day_close` closes the business day, so that a day without any
 delivery is told of as well.
 
 ## If it fails
-The last release stands; nothing half-built is visible. A red `build` names the failing models and tests (rows in schema `dbt_failures`).
-Runbook: `build-failed`.
+A red `build`: the last release stands; nothing half-built is visible. It names the failing models and tests (rows in schema `dbt_failures`).
+Runbook: `build-failed`. A red `verdict`: the release is out, and the checks that it names have failed. Runbook: `check-failed`.
 
 ## How to re-run
 Clear the red task or trigger the DAG. What was claimed by a failed build is taken again; an unchanged warehouse publishes nothing.
@@ -43,10 +44,10 @@ Clear the red task or trigger the DAG. What was claimed by a failed build is tak
 def warehouse_daily():
     @task
     def build() -> dict | None:
-        from kinhteso import building
+        from kinhteso import checking
 
         with dagkit.warehouse():
-            scope = building.build(dagkit.warehouse_dsn(), dagkit.settings().first_day)
+            scope = checking.build(dagkit.warehouse_dsn(), dagkit.settings().first_day)
         return scope.to_json() if scope else None
 
     @task(outlets=[RELEASED])
@@ -57,7 +58,20 @@ def warehouse_daily():
             return None
         return publishing.publish(dagkit.warehouse_dsn(), building.BuildScope.from_json(scope)).to_json()
 
-    publish(build())
+    @task
+    def verdict(scope: dict | None, release: dict | None) -> None:
+        from airflow.sdk.exceptions import AirflowFailException
+        from kinhteso import checking
+
+        if scope is None or release is None:
+            return
+        with dagkit.warehouse() as conn:
+            lines = checking.failures(conn, scope["build_id"])
+        if lines:
+            raise AirflowFailException("Published, but these checks failed (runbook: docs/runbooks/check-failed.md):\n  " + "\n  ".join(lines))
+
+    scope = build()
+    verdict(scope, publish(scope))
 
 
 warehouse_daily()

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import paramiko
 import psycopg
-from kinhteso import building, contracts, intake, publishing, warehouse
+from kinhteso import checking, contracts, intake, publishing, warehouse
 from kinhteso.platforms.voso import VosoClient
 from kinhteso.settings import Settings
 from oracle import Recount, arrivals, differences
@@ -41,6 +41,7 @@ class Pipeline:
     state: Path
     problems: list[str]
     runs: int = 0
+    red: list[str] = field(default_factory=list)
 
     def take(self, day: date, *, at: str | None = "06:00", sources: tuple[str, ...] = ("registers", "postmart", "voso")) -> None:
         """Land, load and judge everything that is there for ``day`` on the next morning (``at`` None: at the clock's present time)."""
@@ -68,9 +69,13 @@ class Pipeline:
         return intake.land_voso(conn, lambda: VosoClient(http["base_url"], http["username"], http["password"]), self.settings, dataset, day, f"run {self.runs}")
 
     def release(self) -> publishing.Release | None:
-        """Build and publish."""
-        scope = building.build(self.dsn, self.settings.first_day, state_dir=self.state)
-        return publishing.publish(self.dsn, scope) if scope else None
+        """Build, check and publish; what would turn the run red is added to ``red``."""
+        scope = checking.build(self.dsn, self.settings.first_day, state_dir=self.state)
+        if scope is None:
+            return None
+        with psycopg.connect(self.dsn) as conn:
+            self.red += checking.failures(conn, scope.build_id)
+        return publishing.publish(self.dsn, scope)
 
     def published(self) -> dict[tuple[str, date], dict[str, Any]]:
         """bi.kpi_commune_daily on the list of 2021, whole, by commune and day."""

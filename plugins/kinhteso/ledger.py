@@ -259,6 +259,20 @@ def reject(conn: psycopg.Connection, id: int, reason: str) -> Export:
         return get(conn, id)
 
 
+def withdraw(conn: psycopg.Connection, id: int, reason: str) -> Export:
+    """Take an accepted export back out of what counts, after a check over the built tables failed it; the last good state carries on.
+
+    It is rejected then, as if the judge had refused it, and the next build is told. Where it is not accepted any more nothing happens.
+    """
+    export = get(conn, id)
+    with locked(conn, export.source, export.dataset, export.business_day):
+        export = get(conn, id, for_update=True)
+        if export.state == "accepted":
+            _end(conn, id, "rejected", reason)
+            change(conn, export, "withdrawn")
+        return get(conn, id)
+
+
 def reopen(conn: psycopg.Connection, id: int) -> bool:
     """Put a rejected export back to landed, to be read and judged again after a contract, word or reference was corrected.
 

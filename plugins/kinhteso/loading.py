@@ -10,6 +10,7 @@ import io
 import itertools
 import logging
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +28,11 @@ RUNBOOK = "docs/runbooks/export-rejected.md"
 #: What stands in raw for a delivered key that is none: it may be the phone itself, which must not reach a table (the row goes to quarantine).
 NOT_A_KEY = "not a key"
 _HEX64 = re.compile("[0-9a-fA-F]{64}")
+#: A phone or citizen number inside free text (Q17), what stands in its place, and the columns that are no free text: codes of things.
+_PERSONAL_NUMBER = re.compile(r"(?<![0-9A-Za-z_])(?:0[0-9]{9}|[0-9]{12})(?![0-9A-Za-z_])")
+_LONG_NUMBER = re.compile("[0-9]{10}")
+MASK = "[…]"
+_CODE = re.compile("(_id|_code|_codes|_ref|_number|_no|waybill|currency)$")
 
 log = logging.getLogger(__name__)
 
@@ -124,7 +130,7 @@ def _load(conn: psycopg.Connection, export: ledger.Export, contract: Any, landin
 
         read = reader
     stream = read(contract, _parts(conn, export), landing, export)
-    _copy(conn, export.export_id, contract, stream, keys)
+    masked = _copy(conn, export.export_id, contract, stream, keys)
     held = conn.execute(sql.SQL("select count(*) from {} where export_id = %s").format(raw_table(contract)), [export.export_id]).fetchone()[0]  # type: ignore[index]
     _declared_figures(conn, export, contract, held, stream)
     _note_parts(conn, export.export_id, stream.parts)
@@ -138,12 +144,12 @@ def _load(conn: psycopg.Connection, export: ledger.Export, contract: Any, landin
     )
     ledger.store_counts(conn, export.export_id)
     ledger.conservation(conn, export.export_id)
-    warnings = tuple(dict.fromkeys(str(warning) for warning in (stream.warnings or ())))
+    warnings = tuple(dict.fromkeys([str(warning) for warning in (stream.warnings or ())] + masked))
     for number, warning in enumerate(warnings, 1):
         conn.execute(
             """insert into ops.check_result (export_id, rule_id, rule_name, rule, outcome, passed, rows_failed, rows_total)
-               values (%s, 'Q02', %s, %s, 'warn', false, 0, %s)""",
-            [export.export_id, f"reader_warning_{number}", warning, held],
+               values (%s, %s, %s, %s, 'warn', false, 0, %s)""",
+            [export.export_id, "Q17" if warning in masked else "Q02", f"reader_warning_{number}", warning, held],
         )
     done = ledger.get(conn, export.export_id)
     return Loaded(done.export_id, done.state, held, done.rows_loaded or 0, done.rows_duplicate or 0, done.rows_superseded or 0, warnings)
@@ -167,8 +173,9 @@ def _note_parts(conn: psycopg.Connection, export_id: int, parts: Iterable[Any]) 
 # ---- COPY ----------------------------------------------------------------------------------------------------------------------
 
 
-def _copy(conn: psycopg.Connection, export_id: int, contract: Any, stream: Iterable[tuple[int, Sequence[str | None]]], keys: Keys) -> None:
-    """Stream the rows into COPY in batches, column by column; memory holds one batch."""
+def _copy(conn: psycopg.Connection, export_id: int, contract: Any, stream: Iterable[tuple[int, Sequence[str | None]]], keys: Keys) -> list[str]:
+    """Stream the rows into COPY in batches, column by column; memory holds one batch. Returns a line per column in which numbers were masked."""
+    masked: Counter[str] = Counter()
     columns = ["export_id", "source_row", *raw_columns(contract)]
     statement = sql.SQL("copy {} ({}) from stdin (format csv)").format(raw_table(contract), select_list(columns))
     with conn.cursor() as cursor, cursor.copy(statement) as copy:
@@ -176,12 +183,13 @@ def _copy(conn: psycopg.Connection, export_id: int, contract: Any, stream: Itera
             buffer = io.StringIO()
             # In this CSV an unquoted empty field is NULL; blank text is NULL in raw anyway. The writer quotes what its line end is made of.
             csv.writer(buffer, lineterminator="\r\n").writerows(
-                zip(itertools.repeat(export_id), source_rows, *_raw_values(contract, values, keys), strict=False)
+                zip(itertools.repeat(export_id), source_rows, *_raw_values(contract, values, keys, masked), strict=False)
             )
             text = buffer.getvalue()
             if "\0" in text:
                 text = text.replace("\0", "")  # PostgreSQL has no text with NUL
             copy.write(text.encode("utf-8", "replace"))
+    return [f"{count} values of {heading} held a phone or citizen number; it was masked" for heading, count in masked.items()]
 
 
 def _batches(stream: Iterable[tuple[int, Sequence[str | None]]]) -> Iterator[tuple[Sequence[int], list[tuple[str | None, ...]]]]:
@@ -191,8 +199,9 @@ def _batches(stream: Iterable[tuple[int, Sequence[str | None]]]) -> Iterator[tup
         yield source_rows, list(zip(*rows, strict=True))
 
 
-def _raw_values(contract: Any, columns: Sequence[Sequence[str | None]], keys: Keys) -> list[Sequence[str | None]]:
-    """Columns of the raw table from columns of the reader: what is not kept falls away, personal data become keys."""
+def _raw_values(contract: Any, columns: Sequence[Sequence[str | None]], keys: Keys, masked: Counter[str]) -> list[Sequence[str | None]]:
+    """Columns of the raw table from columns of the reader: what is not kept falls away, personal data become keys, personal numbers in free
+    text are masked and counted."""
     kept: list[Sequence[str | None]] = []
     for column, values in zip(contract.columns, columns, strict=False):
         if not column.keep:
@@ -201,9 +210,24 @@ def _raw_values(contract: Any, columns: Sequence[Sequence[str | None]], keys: Ke
             kept += keys.columns(column.personal, values)
         elif column.type == "hex64":
             kept.append([value if value is None or _HEX64.fullmatch(value) else NOT_A_KEY for value in values])
+        elif _is_free_text(contract, column) and _LONG_NUMBER.search("\n".join(filter(None, values))):
+            kept.append([value and _PERSONAL_NUMBER.sub(_mask, value) for value in values])
+            masked[column.heading] += sum(before != after for before, after in zip(values, kept[-1], strict=True))
         else:
             kept.append(values)
     return kept + list(columns[len(contract.columns) :])
+
+
+def _is_free_text(contract: Any, column: Any) -> bool:
+    return column.type in ("text", "json") and not (
+        column.pattern or column.words or column.allowed or column.name in contract.key or _CODE.search(column.name)
+    )
+
+
+def _mask(found: re.Match[str]) -> str:
+    """The number away, but not a whole value of JSON: that is an id or an amount."""
+    before, after = found.string[: found.start()], found.string[found.end() : found.end() + 1]
+    return found[0] if (before.endswith('"') and after == '"') or before.rstrip().endswith('":') else MASK
 
 
 # ---- what the manifest says (Q01) ----------------------------------------------------------------------------------------------
