@@ -212,7 +212,7 @@ def check(conn: psycopg.Connection[Any], scope: building.BuildScope) -> list[Res
         _keep(conn, scope, given["privacy"]["name"], leaks, whole_day=True)
         results += leaks
     for result in results:
-        if not result.passed:
+        if not result.passed and (result.outcome == "fail" or not result.commune_code):
             level = logging.ERROR if result.outcome == "fail" else logging.WARNING
             log.log(level, "%s %s, %s: %s", result.rule_id, result.rule_name, result.about, in_words(result))
     return results
