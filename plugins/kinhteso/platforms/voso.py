@@ -40,7 +40,7 @@ LONG_WAIT_SECONDS = 120
 TRIES_LIMITED, TRIES_FAILED = 6, 4
 BULK_POLLS_SECONDS = (1, 2, 5, 10)
 BULK_POLL_SECONDS, BULK_SECONDS = 30, 30 * 60
-MAX_BODY_BYTES = 64 << 20
+MAX_BODY_BYTES, MAX_PART_BYTES = 64 << 20, 1 << 30
 RUNBOOK = "Runbook: docs/runbooks/login-refused.md"
 
 log = logging.getLogger(__name__)
@@ -111,6 +111,19 @@ class Answer:
         return self.envelope.get("data")
 
 
+@dataclass(frozen=True)
+class Limits:
+    """How long an answer may take and how much of it is read (EXPORTS §10.1): a body that trickles for ever, or that never ends, holds no worker."""
+
+    connect_seconds: float = 10
+    read_seconds: float = 60
+    page_seconds: float = 180
+    part_read_seconds: float = 300
+    part_seconds: float = 20 * 60
+    page_bytes: int = MAX_BODY_BYTES
+    part_bytes: int = MAX_PART_BYTES
+
+
 class VosoClient:
     """Talks to the export API. Messages and logs never hold the password or a token.
 
@@ -126,6 +139,7 @@ class VosoClient:
         one_login: Callable[[], contextlib.AbstractContextManager[DeliveryRefused | None]] = contextlib.nullcontext,
         sleep: Callable[[float], None] = time.sleep,
         transport: httpx.BaseTransport | None = None,
+        limits: Limits | None = None,
     ) -> None:
         self._bases = (base_urls,) if isinstance(base_urls, str) else tuple(base_urls)
         self._base: str | None = self._bases[0] if len(self._bases) == 1 else None
@@ -136,7 +150,8 @@ class VosoClient:
         self._sleep = sleep
         self.requests: list[dict[str, Any]] = []
         self.clock_skew = timedelta()
-        timeout = httpx.Timeout(60, connect=10)
+        self._limits = limits or Limits()
+        timeout = httpx.Timeout(self._limits.read_seconds, connect=self._limits.connect_seconds)
         self._http = httpx.Client(timeout=timeout, follow_redirects=False, transport=transport, trust_env=False)
 
     def close(self) -> None:
@@ -161,7 +176,7 @@ class VosoClient:
     def download(self, url: str) -> tuple[bytes, str]:
         """Bytes of a bulk part and the SHA-256 over them. Only this server is asked; a redirect is refused."""
         target = self._same_host(url)
-        body = self._with_token(lambda: self._patiently(lambda: self._send("GET", target, timeout=httpx.Timeout(300, connect=10)).content))
+        body = self._with_token(lambda: self._patiently(lambda: self._send("GET", target, is_part=True).content))
         return body, hashlib.sha256(body).hexdigest()
 
     def now(self) -> datetime:
@@ -232,18 +247,33 @@ class VosoClient:
             raise DeliveryRefused("F03", f"Vỏ Sò names a bulk part on another host ({urlsplit(target).netloc}); it is not followed. Ask Viettel Post.")
         return target
 
-    def _send(self, method: str, url: str, *, token: bool = True, timeout: Any = None, **kwargs: Any) -> httpx.Response:
+    def _body(self, method: str, url: str, *, is_part: bool, **kwargs: Any) -> httpx.Response:
+        """The whole answer, if it comes in time and is no larger than it may be."""
+        limits, started = self._limits, time.monotonic()
+        most, seconds = (limits.part_bytes, limits.part_seconds) if is_part else (limits.page_bytes, limits.page_seconds)
+        if is_part:
+            kwargs["timeout"] = httpx.Timeout(limits.part_read_seconds, connect=limits.connect_seconds)
+        with self._http.stream(method, url, **kwargs) as response:
+            body = bytearray()
+            for chunk in response.iter_bytes():
+                body += chunk
+                if len(body) > most:
+                    raise DeliveryRefused("F35", f"Vỏ Sò: {method} {urlsplit(url).path} answers with more than {most:,} bytes. Ask Viettel Post.")
+                if time.monotonic() - started > seconds:
+                    raise httpx.ReadTimeout(f"the body took longer than {seconds:.0f} s", request=response.request)
+            headers = [(k, v) for k, v in response.headers.multi_items() if k.lower() not in ("content-encoding", "content-length", "transfer-encoding")]
+            return httpx.Response(response.status_code, headers=headers, content=bytes(body), request=response.request)
+
+    def _send(self, method: str, url: str, *, token: bool = True, is_part: bool = False, **kwargs: Any) -> httpx.Response:
         request_id, started = uuid.uuid4().hex, time.monotonic()
         headers = {"X-Request-Id": request_id, "Accept": "application/json"}
         if token and self._token:
             headers["Token"] = self._token
         note: dict[str, Any] = {"at": datetime.now(UTC).isoformat(), "method": method, "path": urlsplit(url).path, "params": kwargs.get("params")}
         note["request_id"] = request_id
-        if timeout is not None:
-            kwargs["timeout"] = timeout
         try:
-            response = self._http.request(method, url, headers=headers, **kwargs)
-        except httpx.HTTPError as error:
+            response = self._body(method, url, is_part=is_part, headers=headers, **kwargs)
+        except (httpx.HTTPError, httpx.StreamError) as error:
             self.requests.append(note | {"error": type(error).__name__})
             raise _Again(f"{method} {urlsplit(url).path}: {type(error).__name__} ({error})", 2, TRIES_FAILED) from error
         self.requests.append(note | {"status": response.status_code, "bytes": len(response.content), "seconds": round(time.monotonic() - started, 3)})
@@ -265,8 +295,6 @@ class VosoClient:
             raise DeliveryRefused("F35", f"Vỏ Sò: {where} answers with a redirect, which is not followed. Check the base URL of the connection voso.")
         if status >= 500:
             raise _Again(f"{where}: status {status}", 2, TRIES_FAILED)
-        if len(response.content) > MAX_BODY_BYTES and token and timeout is None:
-            raise DeliveryRefused("F35", f"Vỏ Sò: {where} answers with {len(response.content):,} bytes, more than a page can hold.")
         return response
 
     def _json(self, method: str, path: str, **kwargs: Any) -> Answer:

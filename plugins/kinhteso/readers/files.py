@@ -6,15 +6,18 @@ import csv
 import io
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO
 
-from kinhteso.readers import DeliveryRefused, PartRows, Row, RowStream, text
+from kinhteso.readers import DeliveryRefused, PartRows, Row, RowStream, text, workbook
 
 #: A part that unpacks to more than this, or by more than this factor, is not an export (RELIABILITY, ZIP bomb).
 MAX_UNPACKED_BYTES = 8 << 30
 MAX_UNPACK_FACTOR = 200
 HEADING_ROW = 5
+#: A foreign name may hold a letter of the old fonts; a file whose Vietnamese texts are full of them was not written in Unicode (F68).
+MAX_OLD_FONT_SHARE = 0.2
 #: Headings are looked for in the first rows only.
 MAX_HEADING_ROW = 15
 
@@ -23,13 +26,14 @@ _PART = re.compile(r"_p(\d+)of(\d+)\.csv$", re.IGNORECASE)
 _TOTAL = re.compile(r"^(tổng cộng|tổng số|tổng|cộng)\b", re.IGNORECASE)
 _SIGNATURE = re.compile(r"^(người lập|chủ tịch|giám đốc|thủ trưởng|kế toán|xác nhận|ngày \d+ tháng)", re.IGNORECASE)
 _INTEGER = re.compile(r"^\d+$")
+_PERIOD = re.compile(r"đến\s+ngày\s+(\d{2})/(\d{2})/(\d{4})", re.IGNORECASE)
 
 
 class Subject:
     """Names the delivery and file in messages."""
 
     def __init__(self, contract: Any, export: Any, origin: str) -> None:
-        self.contract, self.origin = contract, origin
+        self.contract, self.origin, self.day = contract, origin, export.business_day
         self.label = f"{contract.source} {contract.dataset} {export.business_day} v{export.version}: {origin}"
 
     def refused(self, rule: str, what: str, remedy: str | None = None) -> DeliveryRefused:
@@ -165,7 +169,7 @@ def _zip(stream: RowStream, subject: Subject, f: BinaryIO) -> Iterator[tuple[int
     try:
         archive = zipfile.ZipFile(f)
         everything = [n for n in archive.namelist() if not n.endswith("/")]
-    except (zipfile.BadZipFile, OSError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise subject.refused("F01", f"the ZIP is damaged ({error}).") from error
     # what a Mac or a file manager puts beside the parts (resource forks, folder settings) is none of them
     names = [
@@ -186,17 +190,20 @@ def _zip(stream: RowStream, subject: Subject, f: BinaryIO) -> Iterator[tuple[int
     if len(totals) != 1 or sorted(parts) != list(range(1, max(totals, default=0) + 1)):
         raise subject.refused("F27", f"the ZIP does not hold every part: found {sorted(n for n, _ in parts.values()) or names}.")
     offset = 0
+    infos = [archive.getinfo(name) for name, _ in parts.values()]
+    if (total := sum(i.file_size for i in infos)) > MAX_UNPACKED_BYTES:
+        raise subject.refused("F71", f"the ZIP would unpack to {total:,} bytes; that is no export.")
     for number in sorted(parts):
         info = archive.getinfo(parts[number][0])
         if info.file_size > MAX_UNPACKED_BYTES or (info.file_size > 1 << 24 and info.file_size > MAX_UNPACK_FACTOR * max(info.compress_size, 1)):
-            raise subject.refused("F01", f"{info.filename} would unpack to {info.file_size:,} bytes; that is no export.")
+            raise subject.refused("F71", f"{info.filename} would unpack to {info.file_size:,} bytes; that is no export.")
         try:
             with archive.open(info) as member:
                 last = 0
                 for _, ordinal, values in _csv(stream, subject, member, info.filename):  # type: ignore[arg-type]
                     last = ordinal
                     yield offset + ordinal + 1, offset + ordinal, values
-        except (zipfile.BadZipFile, EOFError, OSError) as error:
+        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as error:
             raise subject.refused("F01", f"{info.filename} in the ZIP is damaged ({error}).") from error
         offset += last
 
@@ -233,11 +240,11 @@ def sheet_rows(sheet: Any) -> Iterator[tuple[int, list[Any]]]:
 
 
 def _xlsx(stream: RowStream, subject: Subject, f: BinaryIO) -> Iterator[tuple[int, int, list[str | None]]]:
-    from python_calamine import CalamineError, CalamineWorkbook
+    from python_calamine import CalamineError, CalamineWorkbook, SheetVisibleEnum
 
     contract = subject.contract
     try:
-        _guard_archive(subject, f)
+        workbook.guard(f, subject.refused)
         book = CalamineWorkbook.from_filelike(f)
         wanted = text.heading(contract.file.get("sheet"))
         named = [n for n in book.sheet_names if text.heading(n) == wanted]
@@ -246,18 +253,15 @@ def _xlsx(stream: RowStream, subject: Subject, f: BinaryIO) -> Iterator[tuple[in
             stream.warnings.append(f"Q02: the sheet is called '{named[0]}', expected '{wanted}'")
         if not named:
             raise subject.refused("Q02", f"there is no sheet '{wanted}', only {book.sheet_names}.")
+        hidden = [s.name for s in book.sheets_metadata if s.visible != SheetVisibleEnum.Visible]
+        if hidden:
+            stream.warnings.append(f"F75: hidden sheets: {', '.join(hidden)}" + ("" if named[0] in hidden else "; they stay in the landing"))
         sheet = sheet_rows(book.get_sheet_by_name(named[0]))
         yield from _sheet(stream, subject, sheet)
-    except (CalamineError, zipfile.BadZipFile, OSError, KeyError) as error:
-        raise subject.refused("F01", f"the workbook is damaged ({error}).") from error
-
-
-def _guard_archive(subject: Subject, f: BinaryIO) -> None:
-    with zipfile.ZipFile(f) as archive:
-        for info in archive.infolist():
-            if info.file_size > 1 << 26 and info.file_size > MAX_UNPACK_FACTOR * max(info.compress_size, 1):
-                raise subject.refused("F01", f"{info.filename} would unpack to {info.file_size:,} bytes; that is no export.")
-    f.seek(0)
+    except BaseException as error:
+        if not workbook.is_damage(error, CalamineError):
+            raise
+        raise subject.refused("F01", f"the workbook is damaged ({error}).") from None
 
 
 def _sheet(stream: RowStream, subject: Subject, sheet: Iterator[tuple[int, list[Any]]]) -> Iterator[tuple[int, int, list[str | None]]]:
@@ -265,6 +269,10 @@ def _sheet(stream: RowStream, subject: Subject, sheet: Iterator[tuple[int, list[
     first_heading = text.heading(contract.columns[0].heading)
     header: int | None = None
     for number, cells in sheet:
+        if said := _PERIOD.search(" ".join(text.heading(c) for c in cells if c) if number < HEADING_ROW else ""):
+            day = f"{said[3]}-{said[2]}-{said[1]}"
+            if day != str(subject.day):
+                raise subject.refused("F65", f"its title says that it goes to {day}; it is another day's report under this day's name.")
         if (cells and text.heading(cells[0]) == first_heading) or number == HEADING_ROW:
             check_headings(stream, subject, cells)
             header = number
@@ -274,7 +282,7 @@ def _sheet(stream: RowStream, subject: Subject, sheet: Iterator[tuple[int, list[
     if header is None:
         raise subject.refused("Q02", f"no heading row was found; '{contract.columns[0].heading}' should begin row {HEADING_ROW}.")
     width = len(contract.columns)
-    fill, sums = _Filler(contract), _Sums(contract)
+    fill, sums, old_font = _Filler(contract), _Sums(contract), text.OldFont()
     dates = [n for n, c in enumerate(contract.columns) if c.type in ("date", "datetime")]
     is_over = False
     for number, cells in sheet:
@@ -294,9 +302,12 @@ def _sheet(stream: RowStream, subject: Subject, sheet: Iterator[tuple[int, list[
                 continue
         for n in dates:
             values[n] = text.serial_date(values[n])
+        old_font.look(values)
         values = fill(values)
         sums.add(values)
         yield number, number - header, values
+    if old_font.share > MAX_OLD_FONT_SHARE:
+        raise subject.refused("F68", f"{old_font.hit} of {old_font.words} Vietnamese texts are written for an old font (TCVN3, .VnTime), not in Unicode.")
 
 
 class _Sums:

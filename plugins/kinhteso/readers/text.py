@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
@@ -11,6 +12,29 @@ _INVISIBLE = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff\u00ad"))
 _SPACES = re.compile(r"\s+")
 #: UTF-8 read as Windows-1252 and saved again (EXPORTS §5); "Ã" alone is a Vietnamese letter.
 MOJIBAKE = re.compile("áº|á»|Ä‘|Æ°|Ã¡|Ã¢|Ã£|Ã³|Ã´|Ãª|Ã©|Ã­|Ãº|Ã½|Ã¨")
+
+
+#: Letters of TCVN3 fonts as Unicode shows them, beside a letter: in Vietnamese text they stand nowhere.
+_OLD_FONT = re.compile("[A-Za-z][®¬µ¶·¸¹»¼½¾÷ßæçëîïñöøûüþ]|[®§¬µ¶·¸¹»¼½¾÷ßæçëîïñöøûüþ][A-Za-z]")
+
+
+class OldFont:
+    """Counts how many texts with letters beyond ASCII are written for an old font (F68)."""
+
+    def __init__(self) -> None:
+        self.words = self.hit = 0
+
+    def look(self, values: Iterable[str | None]) -> None:
+        """Take the values of a row."""
+        for value in values:
+            if value is not None and not value.isascii():
+                self.words += 1
+                self.hit += _OLD_FONT.search(value) is not None
+
+    @property
+    def share(self) -> float:
+        """Of the texts seen, those of an old font."""
+        return self.hit / self.words if self.words else 0.0
 
 
 def clean(text: str) -> str | None:

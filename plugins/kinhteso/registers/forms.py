@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 import python_calamine
 
 from kinhteso import communes, contracts
-from kinhteso.readers import DeliveryRefused, PartRows, Row, RowStream, text
+from kinhteso.readers import DeliveryRefused, PartRows, Row, RowStream, text, workbook
 from kinhteso.registers import html
 
 HEADING_ROWS = 25
@@ -55,6 +55,8 @@ class _Sheet:
 def dataset_by_title(f: BinaryIO) -> str | None:
     """The register whose title stands in the first rows of the first sheet."""
     for _, rows in _workbook(f.read(), "form"):
+        if rows is None:
+            continue
         top = communes.plain(" ".join(c for row in rows[:10] for c in row if c))
         fits = [c for c in contracts.all_contracts() if c.source == "registers" and communes.plain(c.form["title"]) in top]
         return max(fits, key=lambda c: len(c.form["title"])).dataset if fits else None
@@ -65,8 +67,8 @@ def _refused(name: str, rule: str, what: str) -> DeliveryRefused:
     return DeliveryRefused(rule, f"form {name}: {what}")
 
 
-def _workbook(content: bytes, name: str) -> Iterator[tuple[str, list[list[str | None]]]]:
-    """Visible sheets with their cells as text."""
+def _workbook(content: bytes, name: str) -> Iterator[tuple[str, list[list[str | None]] | None]]:
+    """Sheets with their cells as text; None instead for a hidden one, which is not read."""
     if html.looks_like(content):
         try:
             yield HTML_SHEET, [[text.cell(c or None) for c in row] for row in html.rows(content)]
@@ -76,16 +78,20 @@ def _workbook(content: bytes, name: str) -> Iterator[tuple[str, list[list[str | 
     if content[:256].lstrip()[:1] == b"<":
         raise _refused(name, "F21", "is XML under an Excel name. Open it in Excel, save it as .xlsx and put that into the inbox.")
     try:
+        if content.startswith(b"PK"):
+            workbook.guard(io.BytesIO(content), lambda rule, what, remedy: _refused(name, rule, f"cannot be taken: {what} {remedy}"))
         book = python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(content))
         hidden = {s.name for s in book.sheets_metadata if s.visible != python_calamine.SheetVisibleEnum.Visible}
         for sheet_name in book.sheet_names:
-            if sheet_name not in hidden:
-                yield (
-                    sheet_name,
-                    [[text.cell(c if c != "" else None) for c in row] for row in book.get_sheet_by_name(sheet_name).to_python(skip_empty_area=False)],
-                )
-    except (python_calamine.CalamineError, OSError, ValueError) as error:
-        raise _refused(name, "F01", f"cannot be read ({error}). Ask the district for the file again.") from error
+            if sheet_name in hidden:
+                yield sheet_name, None
+                continue
+            cells = book.get_sheet_by_name(sheet_name).to_python(skip_empty_area=False)
+            yield sheet_name, [[text.cell(c if c != "" else None) for c in row] for row in cells]
+    except BaseException as error:
+        if not workbook.is_damage(error, python_calamine.CalamineError):
+            raise
+        raise _refused(name, "F01", f"cannot be read ({error}). Ask the district for the file again.") from None
 
 
 def _as_of(name: str, rows: Sequence[Sequence[str | None]]) -> date | None:
@@ -114,6 +120,9 @@ def _sheets(content: bytes, name: str) -> tuple[list[_Sheet], list[str]]:
     file_commune = communes.resolve(codes[2], None, None) if codes and codes[2] else None
     found, skipped = [], []
     for sheet_name, rows in _workbook(content, name):
+        if rows is None:
+            skipped.append(f"F75: sheet {sheet_name!r} is hidden and was not read; it stays in the landing")
+            continue
         heading_at = next((i for i, row in enumerate(rows[:HEADING_ROWS]) if any(text.loose(c) in {"stt", "tt", "số tt"} for c in row)), None)
         if heading_at is None:
             if any(c for row in rows for c in row):
