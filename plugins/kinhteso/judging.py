@@ -711,7 +711,7 @@ def _limits(conn: psycopg.Connection, scope: _Scope, rules: Sequence[Rule]) -> l
 
 
 def _store_results(conn: psycopg.Connection, export: ledger.Export, checks: Sequence[Check]) -> None:
-    conn.execute("delete from ops.check_result where export_id = %s and rule_name not like 'reader_warning_%%'", [export.export_id])
+    conn.execute("delete from ops.check_result where export_id = %s and rule_name not similar to '(reader|landing)_warning_%%'", [export.export_id])
     with conn.cursor() as cursor:
         cursor.executemany(
             """insert into ops.check_result (export_id, rule_id, rule_name, rule, outcome, passed, rows_failed, rows_total, sample, figure, bound, places)

@@ -6,6 +6,7 @@ and come to the same state (F55). The functions open that transaction themselves
 
 import datetime as dt
 import hashlib
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -14,6 +15,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import class_row
 
+_RULE = re.compile(r"([FQ]\d{2,3}):")
 LOOK_BACK_DAYS = 35  # EXPORTS §9.1: what the outbox keeps, and how far a run looks for missing days
 
 
@@ -213,6 +215,18 @@ def _insert_landed(conn: psycopg.Connection, id: int, unit: str, d: Any, run_id:
         cursor.executemany(
             "insert into ops.export_part (export_id, part_no, path, origin, sha256, bytes) values (%s, %s, %s, %s, %s, %s)",
             [(id, part.part_no, str(part.path), part.origin, part.sha256, part.bytes) for part in d.parts],
+        )
+    note_warnings(conn, id, "landing", d.warnings)
+
+
+def note_warnings(conn: psycopg.Connection, id: int, who: str, warnings: Sequence[str], rows: int = 0) -> None:
+    """What was noticed at the landing or while reading ("F19: no BOM …"), as results that warn; those of ``who`` before are replaced."""
+    conn.execute("delete from ops.check_result where export_id = %s and rule_name like %s", [id, f"{who}_warning_%"])
+    with conn.cursor() as cursor:
+        cursor.executemany(
+            """insert into ops.check_result (export_id, rule_id, rule_name, rule, outcome, passed, rows_failed, rows_total)
+               values (%s, %s, %s, %s, 'warn', false, 0, %s)""",
+            [(id, found[1] if (found := _RULE.match(w)) else "Q02", f"{who}_warning_{n}", w, rows) for n, w in enumerate(warnings, 1)],
         )
 
 

@@ -119,8 +119,8 @@ def _refusal_result(conn: psycopg.Connection, export: ledger.Export, refusal: Lo
 def _clear(conn: psycopg.Connection, export: ledger.Export, contract: Any) -> None:
     """Away with what an earlier try of this export left; what stood in quarantine is history, and the next judgement says what became of it."""
     conn.execute(sql.SQL("delete from {} where export_id = %s").format(raw_table(contract)), [export.export_id])
-    for table in ("set_aside_row", "check_result"):
-        conn.execute(sql.SQL("delete from {} where export_id = %s").format(sql.Identifier("ops", table)), [export.export_id])
+    conn.execute("delete from ops.set_aside_row where export_id = %s", [export.export_id])
+    conn.execute("delete from ops.check_result where export_id = %s and rule_name not like 'landing_warning_%%'", [export.export_id])
 
 
 def _load(conn: psycopg.Connection, export: ledger.Export, contract: Any, landing: Any, keys: Keys, read: Any) -> Loaded:
@@ -133,6 +133,7 @@ def _load(conn: psycopg.Connection, export: ledger.Export, contract: Any, landin
     masked = _copy(conn, export.export_id, contract, stream, keys)
     held = conn.execute(sql.SQL("select count(*) from {} where export_id = %s").format(raw_table(contract)), [export.export_id]).fetchone()[0]  # type: ignore[index]
     _declared_figures(conn, export, contract, held, stream)
+    _own_bytes(conn, export, contract, held)
     _note_parts(conn, export.export_id, stream.parts)
     if held >= ANALYZE_FROM_ROWS:
         conn.execute(sql.SQL("analyze {}").format(raw_table(contract)))
@@ -144,13 +145,8 @@ def _load(conn: psycopg.Connection, export: ledger.Export, contract: Any, landin
     )
     ledger.store_counts(conn, export.export_id)
     ledger.conservation(conn, export.export_id)
-    warnings = tuple(dict.fromkeys([str(warning) for warning in (stream.warnings or ())] + masked))
-    for number, warning in enumerate(warnings, 1):
-        conn.execute(
-            """insert into ops.check_result (export_id, rule_id, rule_name, rule, outcome, passed, rows_failed, rows_total)
-               values (%s, %s, %s, %s, 'warn', false, 0, %s)""",
-            [export.export_id, "Q17" if warning in masked else "Q02", f"reader_warning_{number}", warning, held],
-        )
+    warnings = tuple(dict.fromkeys([*map(str, stream.warnings or ()), *masked]))
+    ledger.note_warnings(conn, export.export_id, "reader", warnings, held)
     done = ledger.get(conn, export.export_id)
     return Loaded(done.export_id, done.state, held, done.rows_loaded or 0, done.rows_duplicate or 0, done.rows_superseded or 0, warnings)
 
@@ -189,7 +185,7 @@ def _copy(conn: psycopg.Connection, export_id: int, contract: Any, stream: Itera
             if "\0" in text:
                 text = text.replace("\0", "")  # PostgreSQL has no text with NUL
             copy.write(text.encode("utf-8", "replace"))
-    return [f"{count} values of {heading} held a phone or citizen number; it was masked" for heading, count in masked.items()]
+    return [f"Q17: {count} values of {heading} held a phone or citizen number; it was masked" for heading, count in masked.items()]
 
 
 def _batches(stream: Iterable[tuple[int, Sequence[str | None]]]) -> Iterator[tuple[Sequence[int], list[tuple[str | None, ...]]]]:
@@ -253,6 +249,20 @@ def _declared_figures(conn: psycopg.Connection, export: ledger.Export, contract:
             raise LoadRefused(_message(export, contract, f"{export.orders_declared} orders declared, {found} found (Q01)"), "Q01")
     if export.control_total is not None and export.source == "postmart" and export.dataset in _CONTROLLED:
         _control_sum(conn, export, contract)
+
+
+def _own_bytes(conn: psycopg.Connection, export: ledger.Export, contract: Any, held: int) -> None:
+    """F65: the changes of a day in the very bytes of another day are that day's file under this day's name. A day without rows looks like any other;
+    a snapshot names its day in its title or the names of its parts."""
+    if export.mode != "delta" or not held:
+        return
+    other = conn.execute(
+        """select business_day, version from ops.export where source = %s and dataset = %s and sha256 = %s and business_day <> %s
+             and state in ('accepted', 'superseded') order by business_day desc limit 1""",
+        [export.source, export.dataset, export.sha256, export.business_day],
+    ).fetchone()
+    if other:
+        raise LoadRefused(_message(export, contract, f"it has the bytes of {other[0]} v{other[1]}: another day's file under this day's name (F65)"), "F65")
 
 
 _CONTROLLED = {"orders": ("order_code", "order_total_vnd"), "refunds": ("refund_code", "refund_amount_vnd")}

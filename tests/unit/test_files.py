@@ -14,6 +14,8 @@ import xlsxwriter
 from kinhteso import contracts
 from kinhteso.landing import Landing, Part
 from kinhteso.readers import DeliveryRefused, read
+from kinhteso.readers import text as texts
+from kinhteso.readers import workbook as hostile
 
 DAY = date(2021, 9, 14)
 
@@ -214,3 +216,67 @@ def test_a_refusal_can_be_written_into_the_database(tmp_path):
     with pytest.raises(DeliveryRefused) as refused:
         rows_of("refunds", "r.csv", b"\0\5\x16\7;x\r\n", tmp_path)
     assert "\0" not in str(refused.value)
+
+
+def _with(content: bytes, **members: bytes) -> bytes:
+    """A workbook with further parts; a name with `__` for `/`, and `_dot_` for `.`."""
+    out = io.BytesIO(content)
+    with zipfile.ZipFile(out, "a", zipfile.ZIP_DEFLATED) as archive:
+        for name, body in members.items():
+            archive.writestr(name.replace("__", "/").replace("_dot_", "."), body)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("rule", "members"),
+    [
+        ("F74", {"xl__vbaProject_dot_bin": b"x"}),
+        ("F73", {"xl__externalLinks__externalLink1_dot_xml": b"<externalLink/>"}),
+        ("F73", {"xl__connections_dot_xml": b"<connections/>"}),
+        (
+            "F73",
+            {"xl__worksheets___rels__sheet9_dot_xml_dot_rels": b'<R><Relationship Id="r" Type="a/oleObject" Target="file:///x" TargetMode="External"/></R>'},
+        ),
+        ("F72", {"xl__extra_dot_xml": b'<?xml version="1.0"?><!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>'}),
+        ("F72", {"xl__wide_dot_xml": '<?xml version="1.0" encoding="UTF-16"?><!DOCTYPE a><a/>'.encode("utf-16")}),
+        (
+            "F71",
+            {
+                "xl__worksheets__sheet9_dot_xml": b'<sheetData><row r="1"><c r="A1"><v>1</v></c></row><row><c s="1" r="XFD1048576"><v>1</v></c></row></sheetData>'
+            },
+        ),
+        ("F71", {"xl__media__zeros_dot_bin": bytes(70 << 20)}),
+    ],
+)
+def test_what_a_workbook_may_not_hold_is_refused_before_it_is_opened(rule, members):
+    book = io.BytesIO()
+    with zipfile.ZipFile(book, "w") as archive:
+        archive.writestr("xl/worksheets/sheet1.xml", b'<sheetData><row r="1"><c r="A1"><v>1</v></c><c r="XFD1048576" s="1"/></row></sheetData>')
+        archive.writestr(
+            "xl/worksheets/_rels/sheet1.xml.rels", b'<R><Relationship Type="x/hyperlink" Target="https://langson.postmart.vn/" TargetMode="External"/></R>'
+        )
+
+    def refused(rule: str, what: str, remedy: str) -> DeliveryRefused:
+        return DeliveryRefused(rule, f"{what} {remedy}")
+
+    hostile.guard(io.BytesIO(book.getvalue()), refused)
+    with pytest.raises(DeliveryRefused) as told:
+        hostile.guard(io.BytesIO(_with(book.getvalue(), **members)), refused)
+    assert told.value.rule_id == rule and ".xlsx" in str(told.value)
+
+
+def test_a_parser_that_panics_is_a_damaged_file_and_other_errors_are_not():
+    class PanicException(BaseException):
+        pass
+
+    assert hostile.is_damage(PanicException()) and hostile.is_damage(RuntimeError("File is encrypted")) and hostile.is_damage(zipfile.BadZipFile())
+    assert not hostile.is_damage(RuntimeError("no")) and not hostile.is_damage(KeyboardInterrupt()) and not hostile.is_damage(DeliveryRefused("F01", ""))
+
+
+def test_an_old_font_is_told_from_foreign_names():
+    seen = texts.OldFont()
+    seen.look(["Müller", "Crème brûlée", "Na Chi Lăng – Nhà Hoàng Thị Mai", "Đã giao", "½ kg", "Rượu Mẫu Sơn"])
+    assert seen.share <= 0.34
+    old = texts.OldFont()
+    old.look(["§· giao", "Hµ Néi", "L¹ng S¬n", "Chê x¸c nhËn", "kg"])
+    assert old.share > 0.9

@@ -557,7 +557,7 @@ def test_what_the_reader_has_to_say_is_noted_as_a_warning(db, landing):
     loaded = load(db, landing, landed_postmart(db, landing, "refunds", content, "csv"))
     assert len(loaded.warnings) == 1
     assert "no BOM" in loaded.warnings[0]
-    assert db.execute("select rule_id, outcome, passed, rule from ops.check_result").fetchall() == [("Q02", "warn", False, loaded.warnings[0])]
+    assert db.execute("select rule_id, outcome, passed, rule from ops.check_result").fetchall() == [("F19", "warn", False, loaded.warnings[0])]
 
 
 # ---- exact duplicates --------------------------------------------------------------------------------------------------------------

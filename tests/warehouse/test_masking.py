@@ -17,7 +17,7 @@ def test_phones_and_citizen_numbers_in_free_text_are_masked_and_told(db):
     assert found[1][1:] == ("0900000123", "123456789012")
     assert found[2][0] == "Mật ong 1234567890 ml, lô 12345678901234"
     told = db.execute("select rule_id, rule, outcome from ops.check_result where export_id = %s", [export_id]).fetchall()
-    assert told == [("Q17", "1 values of Tên sản phẩm held a phone or citizen number; it was masked", "warn")]
+    assert told == [("Q17", "Q17: 1 values of Tên sản phẩm held a phone or citizen number; it was masked", "warn")]
 
 
 def test_numbers_in_the_lines_of_an_order_are_masked_where_they_are_text(db):

@@ -23,6 +23,7 @@ MAX_HEADING_ROW = 15
 
 csv.field_size_limit(1 << 22)
 _PART = re.compile(r"_p(\d+)of(\d+)\.csv$", re.IGNORECASE)
+_DAY_IN_NAME = re.compile(r"_(20\d{6})_")
 _TOTAL = re.compile(r"^(tổng cộng|tổng số|tổng|cộng)\b", re.IGNORECASE)
 _SIGNATURE = re.compile(r"^(người lập|chủ tịch|giám đốc|thủ trưởng|kế toán|xác nhận|ngày \d+ tháng)", re.IGNORECASE)
 _INTEGER = re.compile(r"^\d+$")
@@ -181,6 +182,8 @@ def _zip(stream: RowStream, subject: Subject, f: BinaryIO) -> Iterator[tuple[int
         stream.warnings.append(f"F13: the ZIP holds what is no part: {', '.join(sorted(set(everything) - set(names)))}; it stays in the landing")
     parts = {}
     for name in names:
+        if (said := _DAY_IN_NAME.search(name.rpartition("/")[2])) and said[1] != str(subject.day).replace("-", ""):
+            raise subject.refused("F65", f"{name} in the ZIP is named for another day.")
         match = _PART.search(name)
         if match:
             parts[int(match[1])] = (name, int(match[2]))
