@@ -40,7 +40,7 @@ def arrivals(conn: Any, landing: Path) -> list[Arrival]:
     """What has come and was not refused, as the ledger says; the ledger is asked for facts of arrival only, for no figure and no verdict on rows."""
     found = conn.execute(
         """select source, dataset, unit, business_day, version, landing_path, pulled_at, received_at from ops.export
-           where state in ('accepted', 'superseded') order by source, dataset, business_day, version"""
+           where state in ('accepted', 'superseded') and (source = 'registers' or unit = '') order by source, dataset, business_day, version"""
     ).fetchall()
     return [Arrival(*row[:5], landing / row[5], row[6], row[7], any((landing / row[5]).glob("part-*.jsonl.gz"))) for row in found]
 
