@@ -82,7 +82,7 @@ def _parse(path: Path, changed_at: int) -> dict[str, Any]:
 
 
 def settings() -> dict[str, Any]:
-    """expectations/warehouse.yml. `settings()["reconcile"]` holds the limits of the weekly reconciliation (Q14, Q18)."""
+    """expectations/warehouse.yml, checked. Raises ContractError naming what is wrong."""
     path = contracts.folder() / "warehouse.yml"
     if not path.is_file():
         raise contracts.ContractError(f"there is no {path.name} in the folder of the contracts")
