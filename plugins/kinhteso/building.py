@@ -119,9 +119,10 @@ select least(
 """
 
 
-#: Moves with everything that happens to an export, also with what is only expected or refused: `bi.data_status_daily` tells of it.
+#: Moves with everything that happens to an export, whatever the clock says (F100), also with what is only expected or refused: `bi.data_status_daily` tells of it.
 _LEDGER_MARK = """
-select concat_ws(' ', count(*), count(*) filter (where state = 'expected'), max(greatest(landed_at, loaded_at, judged_at, accepted_at, ended_at)))
+select concat_ws(' ', count(*), count(*) filter (where state = 'expected'),
+    sum(hashtextextended(concat_ws('|', export_id, state, landed_at, loaded_at, judged_at, accepted_at, ended_at), 0)::numeric))
 from ops.export where source = 'registers' or unit = ''
 """
 
@@ -140,6 +141,8 @@ def claim(conn: psycopg.Connection[Any], first_day: date, digest: str, *, full_r
     business_date = _scalar(conn, "select max(business_day) from ops.export where source in ('postmart', 'voso')")
     if business_date is None:
         return None
+    # The build lock is ours, so a build that still says "running" died with its process (F93).
+    conn.execute("update ops.build set state = 'failed', ended_at = now(), message = 'its process ended without a word' where state = 'running'")
     build_id, mark = _scalar(conn, "select nextval('ops.build_seq')"), _scalar(conn, _LEDGER_MARK)
     claimed = conn.execute("update ops.change set build_id = %s where release_id is null", (build_id,)).rowcount
     last = conn.execute(

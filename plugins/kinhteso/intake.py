@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 
 import psycopg
 
-from kinhteso import contracts, ledger, registers
+from kinhteso import contracts, ledger, mishaps, registers
 from kinhteso.landing import Landing
 from kinhteso.platforms import postmart, voso
 from kinhteso.readers import DeliveryRefused, SourceUnreachable
@@ -89,7 +89,13 @@ def reopen(conn: psycopg.Connection[Any], source: str, dataset: str, day: date) 
 
 
 def land_postmart(conn: psycopg.Connection[Any], sftp: Any, settings: Settings, dataset: str, day: date, run_id: str | None) -> Arrivals:
-    """Land every version of ``dataset`` that the outbox holds and the ledger does not, of ``day`` and the 34 days before it."""
+    """Land every version of ``dataset`` that the outbox holds and the ledger does not, of ``day`` and the 34 days before it. A second run waits
+    for the first, and finds what it took (F55)."""
+    with ledger.alone(conn, "postmart", dataset):
+        return _land_postmart(conn, sftp, settings, dataset, day, run_id)
+
+
+def _land_postmart(conn: psycopg.Connection[Any], sftp: Any, settings: Settings, dataset: str, day: date, run_id: str | None) -> Arrivals:
     contract = contracts.load_contract("postmart", dataset)
     landing, arrivals = Landing(settings.landing), Arrivals()
     for offered_day in days_to_look_at(settings.first_day, day):
@@ -129,8 +135,16 @@ def land_voso(
 ) -> Arrivals:
     """Pull ``dataset`` for ``day`` and for each earlier day of the last 35 that has no accepted pull, oldest first.
 
-    The first day of all comes by the bulk job (EXPORTS, "Backlog"); a window begins ten minutes before the last accepted one ended.
+    The first day of all comes by the bulk job (EXPORTS, "Backlog"); a window begins ten minutes before the last accepted one ended. A second run
+    waits for the first, and pulls only what that one did not (F55).
     """
+    with ledger.alone(conn, "voso", dataset):
+        return _land_voso(conn, client, settings, dataset, day, run_id)
+
+
+def _land_voso(
+    conn: psycopg.Connection[Any], client: Callable[[], voso.VosoClient], settings: Settings, dataset: str, day: date, run_id: str | None
+) -> Arrivals:
     contract = contracts.load_contract("voso", dataset)
     landing, arrivals = Landing(settings.landing), Arrivals()
     missing = ledger.missing_days(conn, "voso", dataset, settings.first_day, day)
@@ -197,17 +211,24 @@ def unknown_forms(settings: Settings) -> list[str]:
 
 
 def land_registers(conn: psycopg.Connection[Any], settings: Settings, dataset: str, run_id: str | None) -> Arrivals:
-    """Land the forms of ``dataset`` in the inbox that were not taken yet (by content)."""
+    """Land the forms of ``dataset`` in the inbox that were not taken yet (by content). A second run waits for the first (F55)."""
+    with ledger.alone(conn, "registers", dataset):
+        return _land_registers(conn, settings, dataset, run_id)
+
+
+def _land_registers(conn: psycopg.Connection[Any], settings: Settings, dataset: str, run_id: str | None) -> Arrivals:
     landing, arrivals = Landing(settings.landing), Arrivals()
     for form in registers.scan(Path(settings.registers_inbox)):
         if form.dataset != dataset or not _is_new(conn, form):
             continue
         delivery, refusal = registers.land(form, landing, lambda unit, as_of: ledger.next_version(conn, "registers", dataset, as_of, unit))
-        export_id = ledger.landed(conn, delivery, run_id)
+        with conn.transaction():  # a refused form is never seen as landed only: the next step would take it
+            export_id = ledger.landed(conn, delivery, run_id)
+            if refusal is not None:
+                ledger.reject(conn, export_id, str(refusal))
         if refusal is None:
             arrivals.landed.append(export_id)
         else:
-            ledger.reject(conn, export_id, str(refusal))
             arrivals.refused.append(str(refusal))
             log.error("%s", refusal)
     return arrivals
@@ -279,8 +300,12 @@ def judge(conn: psycopg.Connection[Any], settings: Settings, source: str, datase
 def _unforeseen(contract: contracts.Contract, day: date, error: Exception) -> Exception:
     log.error("%s/%s %s", contract.source, contract.dataset, day, exc_info=error)
     return RuntimeError(
-        f"{contract.source}/{contract.dataset} {day}: {_first_line(error)}. No rule foresees this. The next run tries again; if it stays, tell the "
-        "data platform team. Runbook: docs/runbooks/export-rejected.md"
+        f"{contract.source}/{contract.dataset} {day}: "
+        + (
+            mishaps.in_words(error)
+            or f"{_first_line(error)}. No rule foresees this. The next run tries again; if it stays, tell the data platform team. "
+            "Runbook: docs/runbooks/export-rejected.md"
+        )
     )
 
 
@@ -294,7 +319,7 @@ def _each(conn: psycopg.Connection[Any], export_ids: Iterable[int], step: Callab
     done, failed, broken = [], [], []
     for export_id in export_ids:
         try:
-            step(export_id)
+            mishaps.again_when_in_the_way(lambda: step(export_id))  # noqa: B023
             done.append(export_id)
         except refusals as error:
             failed.append(str(error))
@@ -304,7 +329,7 @@ def _each(conn: psycopg.Connection[Any], export_ids: Iterable[int], step: Callab
             label = ledger.get(conn, export_id).label
             log.error("%s", label, exc_info=error)
             broken.append(
-                f"{label}: {_first_line(error)}. It stays where it was; the next try or run takes it up again. If it stays, tell the data platform team."
+                f"{label}: {mishaps.in_words(error) or _first_line(error)}. It stays where it was; the next try or run takes it up again. If it stays, tell the data platform team."
             )
     if broken:
         raise StepBroken("\n\n".join(broken + failed))

@@ -11,6 +11,7 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
@@ -77,6 +78,14 @@ def sha256_of_parts(parts: Iterable[Part]) -> str:
     return hashlib.sha256("".join(p.sha256 for p in parts).encode()).hexdigest()
 
 
+def _sync_folder(path: str) -> None:
+    folder = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
 class Landing:
     """Access to the landing by paths relative to its root."""
 
@@ -102,11 +111,17 @@ class Landing:
             target.parent.mkdir(parents=True, exist_ok=True)
             if self._is_local:
                 partial = target.parent / f".{target.name}.{uuid.uuid4().hex}.part"
-                with open(str(partial), "wb") as out:
-                    shutil.copyfileobj(spool, out, CHUNK)
-                    out.flush()
-                    os.fsync(out.fileno())
-                os.replace(str(partial), str(target))
+                try:
+                    with open(str(partial), "wb") as out:
+                        shutil.copyfileobj(spool, out, CHUNK)
+                        out.flush()
+                        os.fsync(out.fileno())
+                    os.replace(str(partial), str(target))
+                except BaseException:  # a disk that is full gets back what this try took of it
+                    with suppress(OSError):
+                        os.unlink(str(partial))
+                    raise
+                _sync_folder(str(target.parent))  # the ledger will say that the file is there
             else:
                 with target.open("wb") as out:
                     shutil.copyfileobj(spool, out, CHUNK)

@@ -96,6 +96,21 @@ def locked(conn: psycopg.Connection, source: str, dataset: str, business_day: dt
         yield
 
 
+@contextmanager
+def alone(conn: psycopg.Connection, source: str, dataset: str) -> Iterator[None]:
+    """Only one run at a time asks for (source, dataset), over all days: each looks back over the same 35. Others wait, and find what it took.
+
+    Held by the session, beside its transactions; a session that dies lets go of it.
+    """
+    key = f"{source}|{dataset}|land"
+    conn.execute("select pg_advisory_lock(hashtextextended(%s, 3))", [key])
+    try:
+        yield
+    finally:
+        if not conn.closed and not conn.broken:
+            conn.execute("select pg_advisory_unlock(hashtextextended(%s, 3))", [key])
+
+
 def get(conn: psycopg.Connection, id: int, for_update: bool = False) -> Export:
     """The export; raises LedgerError when there is none."""
     found = _exports(conn, f"export_id = %s{' for update' if for_update else ''}", [id])
@@ -456,7 +471,7 @@ def one_login(conn: psycopg.Connection, source: str, run: str, attempt: str, kin
     try:
         known = conn.execute(
             "select kind, value from ops.source_pin where source = %s and kind = any(%s)"
-            " and (kind <> 'unreachable' or pinned_at > now() - make_interval(secs => %s)) order by kind",
+            " and (kind <> 'unreachable' or pinned_at between now() - make_interval(secs => %s) and now()) order by kind",
             [source, list(keys), UNREACHABLE_SECONDS],
         ).fetchall()
         told = next(((kind, value.partition("\n")[2]) for kind, value in known if value.partition("\n")[0] == keys[kind]), None)
@@ -472,7 +487,8 @@ def one_login(conn: psycopg.Connection, source: str, run: str, attempt: str, kin
                 )
             raise
     finally:
-        conn.execute("select pg_advisory_unlock(hashtextextended(%s, 2))", [lock])
+        if not conn.closed and not conn.broken:
+            conn.execute("select pg_advisory_unlock(hashtextextended(%s, 2))", [lock])
 
 
 # ---- looking things up ---------------------------------------------------------------------------------------------------------

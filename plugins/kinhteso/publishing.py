@@ -13,7 +13,20 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from kinhteso import mishaps
 from kinhteso.building import BUILD_LOCK, BuildScope
+
+
+#: A reader's statement ends after 60 s, and a reader's idle transaction too (warehouse.BI_STATEMENT_TIMEOUT): whoever holds `bi` lets go before this.
+LOCK_SECONDS = 90
+
+
+class PublishBlocked(RuntimeError):
+    """Somebody holds a table of `bi` that has to be made again; the last release stands."""
+
+
+class NotBuilt(RuntimeError):
+    """What stands in core and kpi is not what this build left there tested; the last release stands."""
 
 
 @dataclass(frozen=True)
@@ -200,14 +213,51 @@ def _what_changed(conn: psycopg.Connection[Any], scope: BuildScope, changed: dic
     return f"Nhận: {came}. Dòng thay đổi: {rows or '0'}."
 
 
-def publish(dsn: str, scope: BuildScope) -> Release:
+def publish(dsn: str, scope: BuildScope, *, lock_seconds: int = LOCK_SECONDS) -> Release:
     """Publish what ``scope`` built, in one transaction, and close its changes.
 
-    Returns the release; when no table of `bi` differs from what was built and a release exists, that one stands.
+    Returns the release; when no table of `bi` differs from what was built and a release exists, that one stands. Raises NotBuilt when another
+    build has begun since, PublishBlocked when a reader holds a table for longer than ``lock_seconds`` that has to be made again (F104).
     """
+    try:
+        return mishaps.again_when_in_the_way(lambda: _publish(dsn, scope, lock_seconds))
+    except psycopg.errors.LockNotAvailable as error:
+        raise PublishBlocked(
+            f"Release of build {scope.build_id} ({scope.business_date}) was not published: a table of bi has new columns and somebody has held it for more "
+            f"than {lock_seconds} s ({mishaps.first_line(error)}). Holding it are: {_holders(dsn) or 'none any more'}. The last release stands, whole. Next: clear "
+            "the task; a query that never ends is ended with select pg_terminate_backend(<pid>). Owner: data-platform. Runbook: docs/runbooks/build-failed.md"
+        ) from error
+
+
+def _holders(dsn: str) -> str:
+    """Who holds tables of `bi`: process number, role, application, since when; no text of a query."""
+    with psycopg.connect(dsn) as conn:
+        rows = conn.execute(
+            """select distinct a.pid, a.usename, coalesce(nullif(a.application_name, ''), 'unnamed'), a.state, to_char(a.xact_start, 'HH24:MI:SS TZ')
+               from pg_locks as l join pg_class as c on c.oid = l.relation join pg_namespace as n on n.oid = c.relnamespace
+               join pg_stat_activity as a on a.pid = l.pid
+               where n.nspname = 'bi' and l.granted and l.pid <> pg_backend_pid() and l.database = (select oid from pg_database where datname = current_database())"""
+        ).fetchall()
+    return "; ".join(f"pid {pid}, role {role}, {application}, {state} since {since}" for pid, role, application, state, since in rows)
+
+
+def _is_standing(conn: psycopg.Connection[Any], scope: BuildScope) -> None:
+    """The tables hold what the last build wrote, tested or not: only a scope that is the last one, and was built whole, may be published."""
+    row = conn.execute("select build_id, state from ops.build order by build_id desc limit 1").fetchone()
+    if row is None or row[0] != scope.build_id or row[1] not in ("built", "published"):
+        told = "the ledger knows no build" if row is None else f"the last build is {row[0]}, which is {row[1]}"
+        raise NotBuilt(
+            f"Build {scope.build_id} ({scope.business_date}) cannot be published: {told}, so core and kpi do not hold what build {scope.build_id} tested. The last "
+            "release stands. Next: run warehouse_daily from its task build. Owner: data-platform. Runbook: docs/runbooks/build-failed.md"
+        )
+
+
+def _publish(dsn: str, scope: BuildScope, lock_seconds: int) -> Release:
     with psycopg.connect(dsn) as conn:
         conn.execute("set local client_min_messages = warning")
         conn.execute("select pg_advisory_xact_lock(%s)", (BUILD_LOCK,))
+        conn.execute("select set_config('lock_timeout', %s, true)", (f"{lock_seconds}s",))
+        _is_standing(conn, scope)
         _prepare(conn)
         row = conn.execute("select coalesce(max(release_id), 0) + 1 from ops.release").fetchone()  # the lock above keeps others out
         assert row is not None

@@ -220,7 +220,11 @@ def _bi_reader(conn: psycopg.Connection) -> tuple[list[str], bool]:
     conn.execute(sql.SQL("grant usage on schema bi to {}").format(reader))
     conn.execute(sql.SQL("grant select on all tables in schema bi to {}").format(reader))
     conn.execute(sql.SQL("alter default privileges in schema bi grant select on tables to {}").format(reader))
-    for setting, value in (("statement_timeout", BI_STATEMENT_TIMEOUT), ("default_transaction_read_only", "on")):
+    for setting, value in (
+        ("statement_timeout", BI_STATEMENT_TIMEOUT),
+        ("idle_in_transaction_session_timeout", BI_STATEMENT_TIMEOUT),
+        ("default_transaction_read_only", "on"),
+    ):
         try:
             with conn.transaction():
                 conn.execute(sql.SQL("alter role {} in database {} set {} = {}").format(reader, database, sql.Identifier(setting), sql.Literal(value)))
