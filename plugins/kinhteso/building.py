@@ -119,7 +119,8 @@ select least(
 """
 
 
-#: Moves with everything that happens to an export, whatever the clock says (F100), also with what is only expected or refused: `bi.data_status_daily` tells of it.
+#: Moves with everything that happens to an export, whatever the clock says (F100), also with what is only expected or refused:
+#: `bi.data_status_daily` tells of it.
 _LEDGER_MARK = """
 select concat_ws(' ', count(*), count(*) filter (where state = 'expected'),
     sum(hashtextextended(concat_ws('|', export_id, state, landed_at, loaded_at, judged_at, accepted_at, ended_at), 0)::numeric))

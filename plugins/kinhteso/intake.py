@@ -329,7 +329,8 @@ def _each(conn: psycopg.Connection[Any], export_ids: Iterable[int], step: Callab
             label = ledger.get(conn, export_id).label
             log.error("%s", label, exc_info=error)
             broken.append(
-                f"{label}: {mishaps.in_words(error) or _first_line(error)}. It stays where it was; the next try or run takes it up again. If it stays, tell the data platform team."
+                f"{label}: {mishaps.in_words(error) or _first_line(error)}. It stays where it was; the next try or run takes it up again. "
+                "If it stays, tell the data platform team."
             )
     if broken:
         raise StepBroken("\n\n".join(broken + failed))

@@ -16,7 +16,6 @@ from psycopg import sql
 from kinhteso import mishaps
 from kinhteso.building import BUILD_LOCK, BuildScope
 
-
 #: A reader's statement ends after 60 s, and a reader's idle transaction too (warehouse.BI_STATEMENT_TIMEOUT): whoever holds `bi` lets go before this.
 LOCK_SECONDS = 90
 
@@ -224,8 +223,8 @@ def publish(dsn: str, scope: BuildScope, *, lock_seconds: int = LOCK_SECONDS) ->
     except psycopg.errors.LockNotAvailable as error:
         raise PublishBlocked(
             f"Release of build {scope.build_id} ({scope.business_date}) was not published: a table of bi has new columns and somebody has held it for more "
-            f"than {lock_seconds} s ({mishaps.first_line(error)}). Holding it are: {_holders(dsn) or 'none any more'}. The last release stands, whole. Next: clear "
-            "the task; a query that never ends is ended with select pg_terminate_backend(<pid>). Owner: data-platform. Runbook: docs/runbooks/build-failed.md"
+            f"than {lock_seconds} s ({mishaps.first_line(error)}). Holding it are: {_holders(dsn) or 'none any more'}. The last release stands, "
+            "whole. Next: clear the task; a query that never ends is ended with select pg_terminate_backend(<pid>). Owner: data-platform. Runbook: docs/runbooks/build-failed.md"
         ) from error
 
 
@@ -236,7 +235,8 @@ def _holders(dsn: str) -> str:
             """select distinct a.pid, a.usename, coalesce(nullif(a.application_name, ''), 'unnamed'), a.state, to_char(a.xact_start, 'HH24:MI:SS TZ')
                from pg_locks as l join pg_class as c on c.oid = l.relation join pg_namespace as n on n.oid = c.relnamespace
                join pg_stat_activity as a on a.pid = l.pid
-               where n.nspname = 'bi' and l.granted and l.pid <> pg_backend_pid() and l.database = (select oid from pg_database where datname = current_database())"""
+               where n.nspname = 'bi' and l.granted and l.pid <> pg_backend_pid()
+                 and l.database = (select oid from pg_database where datname = current_database())"""
         ).fetchall()
     return "; ".join(f"pid {pid}, role {role}, {application}, {state} since {since}" for pid, role, application, state, since in rows)
 
@@ -247,8 +247,8 @@ def _is_standing(conn: psycopg.Connection[Any], scope: BuildScope) -> None:
     if row is None or row[0] != scope.build_id or row[1] not in ("built", "published"):
         told = "the ledger knows no build" if row is None else f"the last build is {row[0]}, which is {row[1]}"
         raise NotBuilt(
-            f"Build {scope.build_id} ({scope.business_date}) cannot be published: {told}, so core and kpi do not hold what build {scope.build_id} tested. The last "
-            "release stands. Next: run warehouse_daily from its task build. Owner: data-platform. Runbook: docs/runbooks/build-failed.md"
+            f"Build {scope.build_id} ({scope.business_date}) cannot be published: {told}, so core and kpi do not hold what build {scope.build_id} tested. "
+            "The last release stands. Next: run warehouse_daily from its task build. Owner: data-platform. Runbook: docs/runbooks/build-failed.md"
         )
 
 

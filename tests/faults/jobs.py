@@ -122,15 +122,15 @@ def days(dsn: str, settings: Settings, sources: dict[str, Any], wanted: list[dat
         day(dsn, settings, sources, one, state, run)
 
 
-def limited(job: str, kwargs: dict[str, Any], *, memory: int | None = None, file_bytes: int | None = None, die_at_file_limit: bool = False) -> None:
-    """A job with ``memory`` bytes of address space beyond what the process has now, or files of at most ``file_bytes``."""
+def limited(inner: str, kwargs: dict[str, Any], *, memory: int | None = None, file_bytes: int | None = None, die_at_file_limit: bool = False) -> None:
+    """The job ``inner`` with ``memory`` bytes of address space beyond what the process has now, or files of at most ``file_bytes``."""
     if memory is not None:
         have = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (have + memory, have + memory))
     if file_bytes is not None:
         signal.signal(signal.SIGXFSZ, signal.SIG_DFL if die_at_file_limit else signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
-    globals()[job](**kwargs)
+    globals()[inner](**kwargs)
 
 
 def run(job: str, kwargs: dict[str, Any], log: str, environment: dict[str, str]) -> None:

@@ -186,7 +186,7 @@ def test_a_worker_that_dies_in_the_middle_of_writing_a_file(baseline, tmp_path, 
             right = held(fork.dsn)
         with forks.fork() as fork:
             asked |= {"dsn": fork.dsn, "settings": fork.settings}
-            status = workers.start("limited", job="land", kwargs=asked, file_bytes=600, die_at_file_limit=True).wait()
+            status = workers.start("limited", inner="land", kwargs=asked, file_bytes=600, die_at_file_limit=True).wait()
             assert status == -25, status  # SIGXFSZ
             left = [p for p in case.landing.parent.rglob("*.part") if "fork-" in str(p)]
             assert left, "nothing half-written was left, so nothing was tried"
