@@ -224,7 +224,8 @@ def publish(dsn: str, scope: BuildScope, *, lock_seconds: int = LOCK_SECONDS) ->
         raise PublishBlocked(
             f"Release of build {scope.build_id} ({scope.business_date}) was not published: a table of bi has new columns and somebody has held it for more "
             f"than {lock_seconds} s ({mishaps.first_line(error)}). Holding it are: {_holders(dsn) or 'none any more'}. The last release stands, "
-            "whole. Next: clear the task; a query that never ends is ended with select pg_terminate_backend(<pid>). Owner: data-platform. Runbook: docs/runbooks/build-failed.md"
+            "whole. Next: clear the task; "
+            "a query that never ends is ended with select pg_terminate_backend(<pid>). Owner: data-platform. Runbook: docs/runbooks/build-failed.md"
         ) from error
 
 

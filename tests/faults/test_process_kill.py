@@ -86,7 +86,7 @@ def test_every_dataset(baseline, tmp_path, teller, workers, wire):
 
 @pytest.mark.fault("F91", "F93")
 def test_build_and_publish_at_some_commits(baseline, tmp_path, teller, workers, wire):
-    build_at_each_commit(baseline, tmp_path, teller, workers, wire, lambda n: n in (1, 40, 75), ("after",))
+    build_at_each_commit(baseline, tmp_path, teller, workers, wire, lambda n: n == 40, ("after",))
 
 
 @pytest.mark.only_faults
@@ -102,7 +102,7 @@ def build_at_each_commit(baseline, tmp_path, teller, workers, wire, only, sides)
         forks = Forks(case, wire, tmp_path / "forks")
         stood = published(case.dsn)
         places = each_commit(forks, workers, lambda fork: {**held(fork.dsn), **published(fork.dsn)}, "build", sides=sides, only=only)
-        assert len(places) >= 3, places
+        assert places, places
         with forks.fork() as fork:
             workers.do("build", dsn=fork.wired, settings=fork.settings, state=fork.state)
             for side in ("before", "after"):
