@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import logging
 import shutil
@@ -23,7 +24,10 @@ from psycopg.conninfo import make_conninfo
 from served import Served, simulators
 
 from simulators import campaign
-from simulators.postmart import Postmart, Rendered
+from simulators.faults import Switches, parse, struck
+from simulators.issues import Issue
+from simulators.postmart import Postmart
+from simulators.tables import Rendered, render
 
 FIRST = date(2021, 9, 12)
 #: The day that a fault strikes, and the one after it; the baseline ends with the day before.
@@ -129,14 +133,19 @@ class Case:
 
     def reissue(self, *datasets: str, day: date = DAY, version: int = 2, change: Callable[[Rendered], Rendered] = lambda f: f) -> None:
         """The supplier sends ``datasets`` of ``day`` again as they should have been, under a higher version."""
-        supplier = Postmart(campaign.make("small", 1, FIRST))
-        right = [change(f) for f in supplier.day(day, version) if f.dataset in {WORDS[d] for d in datasets}]
+        tables = Postmart(campaign.make("small", 1, FIRST)).tables(day, version)
+        right = [change(render(t)) for t in tables if t.dataset in {WORDS[d] for d in datasets}]
         at = datetime.combine(day + timedelta(days=1), datetime.min.time()) + timedelta(hours=8)
         self.outbox(day).mkdir(exist_ok=True)
         for word in ("", "TAIKHOANTT_"):
             files = [f for f in right if (f.dataset == "TAIKHOANTT") == bool(word)]
-            for drop in supplier._group(day, version, word, files, at, {}, "Sửa tệp") if files else ():
+            for drop in Issue(day, version, word, files, at, "Sửa tệp").drops() if files else ():
                 (self.outbox(day) / drop.name).write_bytes(drop.content)
+
+    def switch(self, faults: str = "") -> None:
+        """Switch these on beside the others while the sources run; without any, all off."""
+        switches = Switches(self.served.state)
+        switches.add(parse(faults)) if faults else switches.clear()
 
     def reopen(self, source: str, dataset: str, day: date = DAY) -> None:
         """A run that a person repeats: what was rejected is read again (make replay, a cleared task)."""
@@ -223,6 +232,18 @@ class Case:
             books.wrong += invariants.secrecy(conn, texts, _names())
         return books
 
+    def struck_bytes(self, name: str) -> None:
+        """The file of `DAY` is another one than it should be. NotSeen where the supplier sent what is right."""
+        export = self.export(name)
+        (right,) = [render(t) for t in Postmart(campaign.make("small", 1, FIRST)).tables(DAY, 1) if t.dataset == WORDS[name.partition("/")[2]]]
+        need(export.sha256 != hashlib.sha256(right.content).hexdigest(), f"{name} is what it should be: no fault struck it")
+
+    def struck(self, fault: str) -> tuple[str, ...]:
+        """Natural keys that a fault struck in Postmart's files."""
+        found = tuple(key for s in struck("small", 1, FIRST, parse(self.faults)) if s.fault == fault for key in s.keys)
+        need(found, f"{fault} struck nothing")
+        return found
+
     def published(self) -> dict[str, str]:
         """Digest of each table of `bi`."""
         with psycopg.connect(self.dsn) as conn:
@@ -233,6 +254,11 @@ def need(condition: Any, otherwise: str) -> None:
     """A part of the expected reaction; NotSeen with words when it does not show."""
     if not condition:
         raise NotSeen(otherwise)
+
+
+def keys(faults: str) -> set[str]:
+    """Natural keys that these faults strike in Postmart's files."""
+    return {key for s in struck("small", 1, FIRST, parse(faults)) for key in s.keys}
 
 
 def _kpi_digest(conn: psycopg.Connection[Any]) -> Any:

@@ -120,7 +120,7 @@ CATALOGUE: tuple[Fault, ...] = (
     _simulated("F86", "Commune split or merged in mid-period", "old list and new list both add up", NONE),
     _simulated("F87", "Household that moves, or is on both platforms", "counts once, at its new home from that day", NONE),
     _simulated("F88", "Overflowing, negative, decimal-comma money", "the order in quarantine", AGAIN),
-    _simulated("F89", "40 % fewer rows but valid", "warning or failed check by volume; the rows load", NEXT_RUN),
+    _simulated("F89", "40 % fewer rows but valid", "changes: loaded, Q09 warns beyond ±60 % of the same weekdays; a snapshot is refused (F30)", AGAIN),
     _simulated("F90", "Denominator zero, missing, revised, below the numerator", "no rate, or the last good one held and named; counts as counted", "the corrected form"),
     Fault("F91", "kill -9 of a worker at each commit boundary", "SIGKILL before and after every commit", "the next try goes on; nothing lost, nothing twice", "the retry"),
     Fault("F92", "kill -9 of the scheduler", "SIGKILL of the scheduler", "a new scheduler goes on with the run", "restart"),

@@ -93,7 +93,7 @@ def _grid(sheet: Any) -> list[list[Any]]:
 
 def _postmart_sheet(path: Path) -> Iterator[Row]:
     """Rows 6… under the headings of row 5, down to `Tổng cộng`; an order's cells are repeated on its further lines."""
-    sheet = openpyxl.load_workbook(path).worksheets[0]
+    sheet = next(s for s in openpyxl.load_workbook(path).worksheets if s.sheet_state == "visible")
     grid = [list(row) for row in sheet.iter_rows(values_only=True)]
     start = next(n for n, row in enumerate(grid) if nfc(row[0]) == "STT")
     headings = [nfc(h) for h in grid[start]]
@@ -101,6 +101,8 @@ def _postmart_sheet(path: Path) -> Iterator[Row]:
     for cells in grid[start + 1 :]:
         if nfc(cells[0]) in ("Tổng cộng", "Người lập biểu") or not any(c is not None for c in cells):
             break
+        if nfc(cells[0]) == "Cộng":  # a sub-total among the data (F23)
+            continue
         row = dict(zip(headings, cells, strict=False))
         if nfc(cells[0]):
             order = row

@@ -300,7 +300,7 @@ def _sheet(stream: RowStream, subject: Subject, sheet: Iterator[tuple[int, list[
                 stream.warnings += sums.differences(values, number)
                 is_over = True
                 continue
-            if _SIGNATURE.match(label) or (is_over and stt is None and sum(v is not None for v in values) <= 3):
+            if _SIGNATURE.match(label) or (is_over and sum(v is not None for v in values) <= 3):
                 is_over = True
                 continue
         for n in dates:

@@ -15,7 +15,8 @@ MOJIBAKE = re.compile("áº|á»|Ä‘|Æ°|Ã¡|Ã¢|Ã£|Ã³|Ã´|Ãª|Ã©|�
 
 
 #: Letters of TCVN3 fonts as Unicode shows them, beside a letter: in Vietnamese text they stand nowhere.
-_OLD_FONT = re.compile("[A-Za-z][®¬µ¶·¸¹»¼½¾÷ßæçëîïñöøûüþ]|[®§¬µ¶·¸¹»¼½¾÷ßæçëîïñöøûüþ][A-Za-z]")
+_OLD = "®§¬µ¶·¸¹»¼½¾÷ßæçëîïñöøûüþ"
+_OLD_FONT = re.compile(f"[A-Za-z{_OLD}][{_OLD.replace('§', '')}]|[{_OLD}][A-Za-z]")
 
 
 class OldFont:
