@@ -18,6 +18,7 @@ from typing import Any
 import invariants
 import psycopg
 from kinhteso import intake, ledger, publishing, warehouse
+from kinhteso.platforms.voso import Limits, VosoClient
 from kinhteso.settings import Settings
 from pipeline import SOURCES, Pipeline
 from psycopg.conninfo import make_conninfo
@@ -66,10 +67,30 @@ def build_baseline(admin: str, template: str, home: Path) -> Baseline:
 
 
 @dataclass
+class QuickPipeline(Pipeline):
+    """As Pipeline; the client of Vỏ Sò has short limits, and its pauses are kept in ``waits`` and cut short."""
+
+    waits: list[float] = field(default_factory=list)
+
+    def _pause(self, seconds: float) -> None:
+        self.waits.append(seconds)
+        time.sleep(min(seconds, 0.05))
+
+    def _client(self) -> VosoClient:
+        http = self.served.http
+        return VosoClient(http["base_url"], http["username"], http["password"], sleep=self._pause, limits=Limits(read_seconds=1.5, connect_seconds=2))
+
+    def _land(self, conn: psycopg.Connection[Any], source: str, dataset: str, day: date) -> intake.Arrivals:
+        if source != "voso":
+            return super()._land(conn, source, dataset, day)
+        return intake.land_voso(conn, self._client, self.settings, dataset, day, f"run {self.runs}")
+
+
+@dataclass
 class Case:
     """A pipeline under a fault, with what was told, logged and seen."""
 
-    pipeline: Pipeline
+    pipeline: QuickPipeline
     faults: str
     log: io.StringIO
     seen: list[str] = field(default_factory=list)
@@ -291,7 +312,7 @@ def strike(baseline: Baseline, home: Path, faults: str = "", *options: str) -> I
     try:
         with simulators(home / "sources", "--faults", faults, *options) as served:
             settings = Settings(str(home / "landing"), str(home / "inbox"), "demo-pepper", FIRST)
-            yield Case(Pipeline(make_conninfo(baseline.admin, dbname=name), settings, served, home / "dbt", []), faults, log)
+            yield Case(QuickPipeline(make_conninfo(baseline.admin, dbname=name), settings, served, home / "dbt", []), faults, log)
     finally:
         logging.getLogger().setLevel(before)
         logging.getLogger().removeHandler(handler)

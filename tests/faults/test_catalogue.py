@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
-import files  # noqa: F401  (registers its entries)
+import answers  # noqa: F401  (registers its entries)
+import files  # noqa: F401
 import invariants
 import report
 from catalogue import BY_NUMBER, CATALOGUE

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from itertools import groupby
 
+import answers
 import files
 import pytest
 from case import DAY, NotSeen, strike
 from struck import REGISTRY, Struck, go
 
-MODULES = (files,)  # their entries register themselves
+MODULES = (files, answers)  # their entries register themselves
 GROUPS = {name: list(entries) for name, entries in groupby(sorted((e for e in REGISTRY if e.group), key=lambda e: e.group), key=lambda e: e.group)}
 
 
