@@ -26,6 +26,7 @@ COPY --chown=airflow:airflow plugins /opt/kinhteso/plugins
 COPY --chown=airflow:airflow expectations /opt/kinhteso/expectations
 COPY --chown=airflow:airflow dbt_project /opt/kinhteso/dbt_project
 COPY --chown=airflow:airflow docker /opt/kinhteso/docker
+COPY --chown=airflow:airflow docs/runbooks /opt/kinhteso/docs/runbooks
 RUN mkdir -p /landing /inbox /state /opt/airflow/logs && chown airflow:airflow /landing /inbox /state /opt/airflow/logs
 ENV AIRFLOW_HOME=/opt/airflow \
     PYTHONPATH=/opt/kinhteso/plugins:/opt/kinhteso/docker/config \

@@ -1,0 +1,145 @@
+"""What the board shows, from `ops` and `bi`. Every query is read-only and ends after five seconds; none reads `raw`, so no row's content is shown:
+of a row in quarantine its file, its row number, its natural key and the rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+Rows = list[dict[str, Any]]
+#: Days that the overview shows, and rows of a list.
+DAYS, ROWS = 21, 200
+
+_OF_DAY = "(e.source = 'registers' or e.unit = '')"  # what is reconciled stands beside the days
+
+
+@contextmanager
+def reading(dsn: str) -> Iterator[psycopg.Connection[Any]]:
+    """A connection that can change nothing."""
+    options = "-c default_transaction_read_only=on -c statement_timeout=5000 -c timezone=Asia/Ho_Chi_Minh"
+    with psycopg.connect(dsn, connect_timeout=5, options=options, application_name="kinhteso board", row_factory=dict_row) as conn:
+        yield conn
+
+
+@dataclass(frozen=True)
+class Overview:
+    """``cells[(source, dataset)][day]`` is the export that speaks for the day; ``days`` newest first."""
+
+    days: list[date]
+    cells: dict[tuple[str, str], dict[date, dict[str, Any]]]
+    registers: Rows
+    release: dict[str, Any] | None
+    alerts: Rows
+    quarantine: Rows
+    failed: Rows
+
+
+def overview(conn: psycopg.Connection[Any], last: date | None = None) -> Overview:
+    """The last days by dataset, the release, what a person was told and is not over, and what waits in quarantine."""
+    newest = last or (conn.execute("select max(business_day) as day from ops.export where source <> 'registers'").fetchone() or {}).get("day")
+    days = [newest - timedelta(days=n) for n in range(DAYS)] if newest else []
+    cells: dict[tuple[str, str], dict[date, dict[str, Any]]] = {}
+    for row in conn.execute(
+        f"""select distinct on (e.source, e.dataset, e.business_day) e.source, e.dataset, e.business_day, e.export_id, e.state, e.version, e.rows_quarantined,
+              (select count(*) from ops.check_result as c where c.export_id = e.export_id and not c.passed) as checks_failed
+            from ops.export as e where e.source <> 'registers' and {_OF_DAY} and e.business_day = any(%s)
+            order by e.source, e.dataset, e.business_day, case e.state when 'accepted' then 0 when 'rejected' then 1 else 2 end, e.version desc""",
+        [days],
+    ):
+        cells.setdefault((row["source"], row["dataset"]), {})[row["business_day"]] = row
+    return Overview(
+        days,
+        cells,
+        conn.execute(
+            """select dataset, count(*) filter (where state = 'accepted') as accepted, count(*) filter (where state = 'rejected') as rejected,
+                 max(business_day) filter (where state = 'accepted') as newest, max(received_at) as received_at
+               from ops.export where source = 'registers' group by dataset order by dataset"""
+        ).fetchall(),
+        conn.execute("select * from ops.release order by release_id desc limit 1").fetchone(),
+        conn.execute("select kind, source, facts, first_seen, times_told from ops.alert where cleared_at is null order by first_seen desc limit 50").fetchall(),
+        quarantine(conn),
+        day_checks(conn, newest) if newest else [],
+    )
+
+
+def quarantine(conn: psycopg.Connection[Any]) -> Rows:
+    """What is open, by dataset and rule: rows, deliveries, first and last day, first keys."""
+    return conn.execute(
+        """select source, dataset, rule_id, rule_name, min(rule) as rule, count(*) as rows, count(distinct export_id) as exports,
+             min(business_day) as since, max(business_day) as until, min(opened_at) as opened_at,
+             (array_agg(row_key order by business_day desc, source_row) filter (where row_key is not null))[1:5] as sample
+           from ops.quarantine where state = 'open' and export_state <> 'superseded'
+           group by source, dataset, rule_id, rule_name order by rows desc"""
+    ).fetchall()
+
+
+def day(conn: psycopg.Connection[Any], wanted: date) -> Rows:
+    """Every delivery that speaks of ``wanted``, all versions, with what failed in words."""
+    found = conn.execute(
+        """select e.*, (e.source <> 'registers' and e.unit <> '') as is_reconciled from ops.export as e where e.business_day = %s
+           order by e.source = 'registers', e.source, e.dataset, e.unit, e.version desc""",
+        [wanted],
+    ).fetchall()
+    failed = checks(conn, [row["export_id"] for row in found], failed_only=True)
+    return [row | {"failed": [c for c in failed if c["export_id"] == row["export_id"]]} for row in found]
+
+
+def day_checks(conn: psycopg.Connection[Any], wanted: date) -> Rows:
+    """What failed over the built tables on a day (expectations/warehouse.yml)."""
+    return conn.execute(
+        "select * from ops.day_check where business_day = %s and not passed order by outcome, rule_id, commune_code limit %s", [wanted, ROWS]
+    ).fetchall()
+
+
+def checks(conn: psycopg.Connection[Any], exports: list[int], *, failed_only: bool = False) -> Rows:
+    """Results of Great Expectations and of the readers, failed first."""
+    return conn.execute(
+        f"""select * from ops.check_result where export_id = any(%s) {"and not passed" if failed_only else ""}
+            order by passed, case outcome when 'reject' then 0 when 'fail' then 1 when 'quarantine' then 2 else 3 end, rule_id, rule_name""",
+        [exports],
+    ).fetchall()
+
+
+def export(conn: psycopg.Connection[Any], export_id: int) -> dict[str, Any] | None:
+    """One delivery: its ledger row, its parts, its checks, its rows in quarantine with file and row, and the other versions of that day."""
+    row = conn.execute("select * from ops.export where export_id = %s", [export_id]).fetchone()
+    if row is None:
+        return None
+    return row | {
+        "parts": conn.execute("select origin, sha256, bytes, rows from ops.export_part where export_id = %s order by part_no", [export_id]).fetchall(),
+        "checks": checks(conn, [export_id]),
+        "rows": conn.execute(
+            """select file, file_row, row_key, rule_id, rule_name, rule, state, state_reason, opened_at, closed_at, closed_by from ops.quarantine
+               where export_id = %s order by state <> 'open', source_row, rule_name limit %s""",
+            [export_id, ROWS],
+        ).fetchall(),
+        "versions": conn.execute(
+            """select export_id, version, state, reason, received_at from ops.export
+               where source = %(source)s and dataset = %(dataset)s and unit = %(unit)s and business_day = %(business_day)s order by version desc""",
+            row,
+        ).fetchall(),
+        "changes": conn.execute("select origin, sha256, noticed_at from ops.content_change where export_id = %s order by noticed_at", [export_id]).fetchall(),
+    }
+
+
+def builds(conn: psycopg.Connection[Any]) -> dict[str, Rows]:
+    """The last builds and releases, dbt's slowest models and all failed nodes of the last invocation, the last reconciliations."""
+    last = conn.execute("select invocation_id from ops.dbt_result order by ran_at desc limit 1").fetchone()
+    of_last = "from ops.dbt_result where invocation_id = %s"
+    told = [last["invocation_id"]] if last else [""]
+    return {
+        "builds": conn.execute("select * from ops.build order by build_id desc limit 20").fetchall(),
+        "releases": conn.execute("select * from ops.release order by release_id desc limit 20").fetchall(),
+        "kinds": conn.execute(f"select kind, status, count(*) as nodes, sum(seconds) as seconds {of_last} group by 1, 2 order by 1, 2", told).fetchall(),
+        "failed": conn.execute(f"select * {of_last} and status not in ('success', 'pass') order by node limit 50", told).fetchall(),
+        "models": conn.execute(f"select node, kind, status, seconds, ran_at {of_last} and kind <> 'test' order by seconds desc limit 60", told).fetchall(),
+        "tests": conn.execute(f"select node, status, failures, seconds {of_last} and kind = 'test' order by status, node limit 200", told).fetchall(),
+        "reconciled": conn.execute("select * from ops.reconciliation order by reconciliation_id desc limit 30").fetchall(),
+    }

@@ -1,0 +1,129 @@
+"""The board's pages. Every route asks Airflow who is there: without a login 401, without the right to see the website 403.
+
+Nothing is changed here: the buttons ask Airflow's own REST API to start a run, with the login and the rights of who presses them. Pages carry
+no address of the internet; all they need is inside, and the content policy lets nothing else in.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from datetime import date, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from fastapi import Depends, FastAPI, Request
+from fastapi.responses import HTMLResponse, RedirectResponse
+
+from kinhteso.board import facts
+
+PREFIX = "/kinhteso"
+RUNBOOKS = Path(__file__).resolve().parents[3] / "docs" / "runbooks"
+#: What BI users and operators read for a state, and the short form in the overview.
+WORDS = {
+    "expected": "đang chờ · expected", "landed": "đã nhận · landed", "loaded": "đã nạp · loaded", "judged": "đã xét · judged",
+    "accepted": "được dùng · accepted", "rejected": "bị từ chối · rejected", "superseded": "đã thay thế · superseded",
+    "reject": "từ chối · reject", "quarantine": "cách ly dòng · quarantine", "warn": "cảnh báo · warning", "fail": "không đạt · failed",
+    "open": "đang mở · open", "replayed": "đã xử lý · replayed", "dismissed": "đã bỏ qua · dismissed", "running": "đang chạy · running",
+    "built": "đã dựng · built", "failed": "hỏng · failed", "published": "đã phát hành · published", "equal": "khớp · equal",
+    "mended": "đã sửa · mended", "refused": "bị từ chối · refused", "success": "tốt · success", "pass": "đạt · pass",
+    "error": "lỗi · error", "skipped": "bỏ qua · skipped",
+}  # fmt: skip
+SHORT = {"expected": "chờ", "landed": "nhận", "loaded": "nạp", "judged": "xét", "accepted": "✓", "rejected": "✗", "superseded": "cũ"}
+
+
+@cache
+def _templates() -> Any:
+    from jinja2 import Environment, FileSystemLoader
+
+    return Environment(loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True)
+
+
+def render(request: Request, name: str, title: str, status: int = 200, **given: Any) -> HTMLResponse:
+    """A page under a content policy of its own."""
+    nonce = secrets.token_urlsafe(16)
+    base = str(request.scope.get("root_path") or "").rstrip("/")
+    api = base.removesuffix(PREFIX) + "/api/v2"
+    body = _templates().get_template(name).render(title=title, nonce=nonce, base=base, api=api, words=WORDS, short=SHORT, **given)
+    policy = (
+        f"default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'self'"
+    )
+    headers = {"Content-Security-Policy": policy, "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin"}
+    return HTMLResponse(body, status, headers)
+
+
+def runbooks() -> list[str]:
+    """Names of the runbooks there are."""
+    return sorted(path.stem for path in RUNBOOKS.glob("*.md") if path.stem != "README")
+
+
+def create_app(dsn: Callable[[], str], is_allowed: Callable[..., Any]) -> FastAPI:
+    """The app; ``dsn`` is asked per request, ``is_allowed`` is the dependency that lets a caller in or raises 401 or 403."""
+    app = FastAPI(title="kinhteso board", docs_url=None, redoc_url=None, openapi_url=None, dependencies=[Depends(is_allowed)])
+
+    def missing(request: Request, words: str) -> HTMLResponse:
+        return render(request, "message.html", "Không có · Not found", 404, text=words)
+
+    @app.exception_handler(psycopg.Error)
+    def unreachable(request: Request, error: Exception) -> HTMLResponse:
+        words = f"Không đọc được kho dữ liệu · The warehouse cannot be read ({type(error).__name__}). Runbook: warehouse-down."
+        return render(request, "message.html", "Kho dữ liệu không trả lời · No answer", 503, text=words)
+
+    @app.get("/")
+    def root(request: Request) -> RedirectResponse:
+        return RedirectResponse(f"{str(request.scope.get('root_path') or '').rstrip('/')}/board")
+
+    @app.get("/board")
+    def overview(request: Request, until: date | None = None) -> HTMLResponse:
+        with facts.reading(dsn()) as conn:
+            return render(request, "overview.html", "Tổng quan · Overview", o=facts.overview(conn, until))
+
+    @app.get("/board/day/{day}")
+    def day(request: Request, day: date) -> HTMLResponse:
+        with facts.reading(dsn()) as conn:
+            rows, failed = facts.day(conn, day), facts.day_checks(conn, day)
+        before, after = day - timedelta(days=1), day + timedelta(days=1)
+        return render(request, "day.html", f"{day:%d/%m/%Y}", day=day, before=before, after=after, rows=rows, failed=failed)
+
+    @app.get("/board/export/{export_id}")
+    def export(request: Request, export_id: int) -> HTMLResponse:
+        with facts.reading(dsn()) as conn:
+            found = facts.export(conn, export_id)
+        return (
+            render(request, "export.html", f"{found['source']}/{found['dataset']}", e=found) if found else missing(request, f"{export_id}: no such delivery.")
+        )
+
+    @app.get("/board/quarantine")
+    def quarantine(request: Request) -> HTMLResponse:
+        with facts.reading(dsn()) as conn:
+            return render(request, "quarantine.html", "Cách ly · Quarantine", rows=facts.quarantine(conn))
+
+    @app.get("/board/builds")
+    def builds(request: Request) -> HTMLResponse:
+        with facts.reading(dsn()) as conn:
+            return render(request, "builds.html", "Dựng và phát hành · Builds", b=facts.builds(conn))
+
+    @app.get("/board/runbooks")
+    def runbook_list(request: Request) -> HTMLResponse:
+        return render(request, "runbooks.html", "Sổ tay · Runbooks", names=runbooks(), text=None)
+
+    @app.get("/board/runbooks/{name}")
+    def runbook(request: Request, name: str) -> HTMLResponse:
+        if name.removesuffix(".md") not in runbooks():
+            return missing(request, f"{name}: no such runbook.")
+        from markdown_it import MarkdownIt
+        from markupsafe import Markup
+
+        source = (RUNBOOKS / f"{name.removesuffix('.md')}.md").read_text(encoding="utf-8")
+        text = MarkdownIt("commonmark", {"html": False}).enable("table").render(source)
+        return render(request, "runbooks.html", name, text=Markup(text))  # noqa: S704  # our own file, rendered without HTML
+
+    @app.api_route("/{path:path}", methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
+    def anything_else(request: Request, path: str) -> HTMLResponse:
+        """Behind the login too: nobody learns what is there."""
+        return missing(request, "Không có trang này. · There is no such page.")
+
+    return app
