@@ -1,4 +1,5 @@
-"""Alerts through a real Airflow: ten red tasks are two messages, a run past its deadline and a DAG file that does not parse tell by themselves."""
+"""Alerts through a real Airflow: ten red tasks are two messages, a run past its deadline and a DAG file that does not parse tell by themselves; and
+what the board in its UI shows of it, to whom."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ from datetime import date, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import board
 import pytest
 from kinhteso.local import airflow as local_airflow
 from kinhteso.local import cli
@@ -67,7 +69,7 @@ def wait_until(kept: Post, *causes: str, state: str = "open", seconds: float = 1
     raise AssertionError(f"not told: {sorted(set(causes) - told)}; told: {sorted(told)}; mails {len(kept.mails)}, posts {len(kept.posts)}")
 
 
-def test_red_tasks_a_passed_deadline_and_a_broken_dag_file_are_one_message_each(office):
+def test_red_tasks_a_passed_deadline_and_a_broken_dag_file_are_one_message_each(office, tmp_path):
     kept, airflow, root, home = office
     today = f"{datetime.now(ZoneInfo('Asia/Ho_Chi_Minh')).date()}"
     broken = root / "dags" / "broken.py"
@@ -96,3 +98,6 @@ def test_red_tasks_a_passed_deadline_and_a_broken_dag_file_are_one_message_each(
     assert "nothing_of_that_name" in by_cause["dag_unparsable|broken.py"]
     said = "".join(p.read_text(errors="replace") for p in (home / "warehouse" / "airflow").rglob("*.log")) + "".join(kept.words()) + json.dumps(kept.posts)
     assert [s for s in SECRETS if s in said] == [], "secrets stay out of logs and messages"
+
+    board.closed_without_a_login(airflow)
+    board.seen_in_a_browser(airflow, DAY, tmp_path)
