@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 
 import psycopg
@@ -30,7 +30,7 @@ def reading(dsn: str) -> Iterator[psycopg.Connection[Any]]:
 
 @dataclass(frozen=True)
 class Overview:
-    """``cells[(source, dataset)][day]`` is the export that speaks for the day; ``days`` newest first."""
+    """``cells[(source, dataset)][day]`` is the export that speaks for the day; ``days`` are those of which something is known, newest first."""
 
     days: list[date]
     cells: dict[tuple[str, str], dict[date, dict[str, Any]]]
@@ -43,8 +43,12 @@ class Overview:
 
 def overview(conn: psycopg.Connection[Any], last: date | None = None) -> Overview:
     """The last days by dataset, the release, what a person was told and is not over, and what waits in quarantine."""
-    newest = last or (conn.execute("select max(business_day) as day from ops.export where source <> 'registers'").fetchone() or {}).get("day")
-    days = [newest - timedelta(days=n) for n in range(DAYS)] if newest else []
+    known = conn.execute(
+        "select distinct business_day as day from ops.export where source <> 'registers' and business_day <= coalesce(%s, 'infinity'::date) order by 1 desc limit %s",
+        [last, DAYS],
+    ).fetchall()
+    days = [row["day"] for row in known]
+    newest = days[0] if days else None
     cells: dict[tuple[str, str], dict[date, dict[str, Any]]] = {}
     for row in conn.execute(
         f"""select distinct on (e.source, e.dataset, e.business_day) e.source, e.dataset, e.business_day, e.export_id, e.state, e.version, e.rows_quarantined,
