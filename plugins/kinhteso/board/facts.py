@@ -44,7 +44,8 @@ class Overview:
 def overview(conn: psycopg.Connection[Any], last: date | None = None) -> Overview:
     """The last days by dataset, the release, what a person was told and is not over, and what waits in quarantine."""
     known = conn.execute(
-        "select distinct business_day as day from ops.export where source <> 'registers' and business_day <= coalesce(%s, 'infinity'::date) order by 1 desc limit %s",
+        """select distinct business_day as day from ops.export where source <> 'registers' and business_day <= coalesce(%s, 'infinity'::date)
+           order by 1 desc limit %s""",
         [last, DAYS],
     ).fetchall()
     days = [row["day"] for row in known]
