@@ -8,11 +8,11 @@ killed at any statement it sends. In `make test` the schedules are always the sa
 from __future__ import annotations
 
 import itertools
+import multiprocessing
 import os
 import random
 import shutil
 import signal
-import traceback
 from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
@@ -57,33 +57,36 @@ def _die_after(statements: int) -> None:
     SQLConnectionManager.add_query = counted(SQLConnectionManager.add_query)
 
 
-def in_process(work: Callable[[], object], log: Path, die_after: int | None = None) -> int:
-    """Start ``work`` in a process of its own; its pid."""
-    pid = os.fork()
-    if pid:
-        return pid
-    code = 1
-    try:
-        with log.open("a") as out:
-            os.dup2(out.fileno(), 1)
-            os.dup2(out.fileno(), 2)
-            if die_after is not None:
-                _die_after(die_after)
-            work()
-            code = 0
-    except BaseException:
-        log.open("a").write(traceback.format_exc())
-    finally:
-        os._exit(code)
+#: Not forked from the test's own process: its threads may hold locks that a copy would wait for.
+_context = multiprocessing.get_context("forkserver")
 
 
-def ended(pid: int, log: Path, *, may_be_killed: bool = False) -> bool:
+def _child(pipeline: Pipeline, step: str, arguments: dict, log: Path, die_after: int | None) -> None:
+    with log.open("a") as out:
+        os.dup2(out.fileno(), 1)
+        os.dup2(out.fileno(), 2)
+    if die_after is not None:
+        _die_after(die_after)
+    getattr(pipeline, step)(**arguments)
+
+
+def in_process(pipeline: Pipeline, step: str, log: Path, die_after: int | None = None, **arguments):
+    """Start a step of the pipeline in a process of its own."""
+    process = _context.Process(target=_child, args=(pipeline, step, arguments, log, die_after), daemon=True)
+    process.start()
+    return process
+
+
+def ended(process, log: Path, *, may_be_killed: bool = False) -> bool:
     """Wait for a process; whether it was killed. What it broke on is this test's failure."""
-    status = os.waitpid(pid, 0)[1]
-    if os.WIFSIGNALED(status):
-        assert may_be_killed and os.WTERMSIG(status) == signal.SIGKILL, (status, log.read_text()[-3000:])
+    process.join(240)
+    if process.is_alive():
+        process.kill()
+        raise AssertionError(f"hung for 240 s: {log.read_text()[-3000:]}")
+    if process.exitcode == -signal.SIGKILL:
+        assert may_be_killed, log.read_text()[-3000:]
         return True
-    assert os.WEXITSTATUS(status) == 0, log.read_text()[-3000:]
+    assert process.exitcode == 0, log.read_text()[-3000:]
     return False
 
 
@@ -119,14 +122,13 @@ def machine(postgres: str, template: str, served, home: Path) -> type[RuleBasedS
         def _day(self, wanted: date) -> date:
             return min(wanted, self._latest())
 
-        def _take(self, day: date, sources: tuple[str, ...]) -> None:
-            self.pipeline.runs += 1
-            self.pipeline.take(day, at=None, sources=sources)
-
-        def _run(self, day: date, sources: tuple[str, ...], die_after: int | None = None) -> bool:
+        def _start(self, day: date, sources: tuple[str, ...], die_after: int | None = None):
             self.fresh = False
             self.pipeline.runs += 1
-            return ended(in_process(lambda: self._take(day, sources), self.log, die_after), self.log, may_be_killed=die_after is not None)
+            return in_process(self.pipeline, "take", self.log, die_after, day=day, at=None, sources=sources)
+
+        def _run(self, day: date, sources: tuple[str, ...], die_after: int | None = None) -> bool:
+            return ended(self._start(day, sources, die_after), self.log, may_be_killed=die_after is not None)
 
         @initialize()
         def backlog(self):
@@ -149,10 +151,8 @@ def machine(postgres: str, template: str, served, home: Path) -> type[RuleBasedS
 
         @rule(day=days, other=days)
         def two_runs_at_once(self, day, other):
-            self.fresh = False
-            pids = [in_process(lambda d=d: self._take(self._day(d), ("postmart", "voso")), self.log) for d in (day, other)]
-            for pid in pids:
-                ended(pid, self.log)
+            for process in [self._start(self._day(d), ("postmart", "voso")) for d in (day, other)]:
+                ended(process, self.log)
 
         @precondition(lambda self: self.forms < 2)
         @rule()
@@ -190,12 +190,12 @@ def machine(postgres: str, template: str, served, home: Path) -> type[RuleBasedS
         @rule(statement=st.integers(0, 1200))
         def a_build_is_killed(self, statement):
             self.fresh = False
-            note(f"killed: {ended(in_process(self.pipeline.release, self.log, statement), self.log, may_be_killed=True)}")
+            note(f"killed: {ended(in_process(self.pipeline, 'release', self.log, statement), self.log, may_be_killed=True)}")
 
         @rule()
         def release(self):
             """A build in a process of its own; then what is published is what has come."""
-            ended(in_process(self.pipeline.release, self.log), self.log)
+            ended(in_process(self.pipeline, "release", self.log), self.log)
             self.fresh = True
 
         # ---- what must hold ----
@@ -244,8 +244,7 @@ def machine(postgres: str, template: str, served, home: Path) -> type[RuleBasedS
 def world(postgres, template, tmp_path_factory):
     """The machine over servers that run for all schedules of this file."""
     home = tmp_path_factory.mktemp("schedules")
-    import great_expectations  # noqa: F401  # once, before the processes fork
-
+    _context.set_forkserver_preload(["great_expectations", "dbt.cli.main", "dbt.adapters.postgres", "pipeline", "kinhteso.judging"])
     with simulators(home / "sources", "--inbox", str(home / "inbox"), "--faults", FAULTS) as served:
         served.inbox = home / "inbox"
         yield machine(postgres, template, served, home)
