@@ -579,18 +579,25 @@ def release_all(stack: Stack, airflow: LocalAirflow, label: str) -> bool:
     return True
 
 
-def backup(_: argparse.Namespace) -> int:
-    from kinhteso.local import backup as files
-
-    stack = choose(environment(), state_root())
+@contextlib.contextmanager
+def postgres_for_now(stack: Stack) -> Iterator[EmbeddedPostgres]:
+    """The stack's PostgreSQL, started if it does not run, and then stopped again."""
     stack.home.mkdir(parents=True, exist_ok=True)
     was_running = stack.postgres.is_running()
     try:
         stack.postgres.start()
-        path = files.backup(stack.postgres.bin, warehouse_dsn(stack), stack.home / "backups", stack.env.get("KINHTESO_BACKUP_KEY"))
+        yield stack.postgres
     finally:
         if not was_running:
             stack.postgres.stop()
+
+
+def backup(_: argparse.Namespace) -> int:
+    from kinhteso.local import backup as files
+
+    stack = choose(environment(), state_root())
+    with postgres_for_now(stack) as postgres:
+        path = files.backup(postgres.bin, warehouse_dsn(stack), stack.home / "backups", stack.env.get("KINHTESO_BACKUP_KEY"))
     console.print(f"{path} ({path.stat().st_size / 1e6:.1f} MB{', encrypted' if path.suffix == '.enc' else ', not encrypted: KINHTESO_BACKUP_KEY is not set'})")
     console.print("The landing is files that never change: copy them as well. Back again: `make restore FILE=…`, docs/runbooks/restore.md")
     return 0
@@ -610,18 +617,12 @@ def restore(arguments: argparse.Namespace) -> int:
     if processes.marked(str(stack.home / "airflow")):
         console.print("Airflow runs: `make down` first, so that no task writes meanwhile.")
         return 2
-    stack.home.mkdir(parents=True, exist_ok=True)
-    was_running = stack.postgres.is_running()
-    try:
-        stack.postgres.start()
-        stack.postgres.database("kinhteso")
-        old = files.restore(stack.postgres.bin, stack.postgres.dsn(), warehouse_dsn(stack), file, stack.env.get("KINHTESO_BACKUP_KEY"))
+    with postgres_for_now(stack) as postgres:
+        postgres.database("kinhteso")
+        old = files.restore(postgres.bin, postgres.dsn(), warehouse_dsn(stack), file, stack.env.get("KINHTESO_BACKUP_KEY"))
         with warehouse.connect(warehouse_dsn(stack)) as conn:
             warehouse.migrate(conn)
             last = conn.execute("select max(business_date) from ops.release").fetchone()
-    finally:
-        if not was_running:
-            stack.postgres.stop()
     console.print(f"Restored, up to the release of {last[0] if last else 'no day'}. What was there is in the database {old}.")
     console.print("Next: `make replay FROM=<the day after> TO=<yesterday>`.")
     return 0
