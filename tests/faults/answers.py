@@ -74,7 +74,7 @@ def system_error_for_ever(case: Case) -> str:
     return "for ever: given up after 4 tries, told"
 
 
-@struck("F36", "F36@DAY:ORDER_EVENTS", out=("voso/order_events",), recover=off, group="voso-1")
+@struck("F36", "F36@DAY:ORDER_EVENTS", out=("voso/order_events",), recover=off, group="voso-3")
 def repeated_cursor(case: Case) -> str:
     case.told("voso order_events", "incomplete 3 times", "came twice")
     return "read three times, then refused; nothing of it is in raw"
@@ -111,7 +111,7 @@ def one_moment(case: Case) -> str:
     return "all rows once"
 
 
-@struck("F43", "F43@DAY:ORDERS", group="voso-3")
+@struck("F43", "F43@DAY:ORDERS", group="voso-4")
 def late_status(case: Case) -> str:
     export = case.state("voso/orders", "accepted")
     found = case.sql(

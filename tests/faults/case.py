@@ -212,7 +212,8 @@ class Case:
         """A failed check of an export by rule id or rule name: its words and the number of rows. NotSeen when none failed."""
         export = self.export(name, day, version)
         found = self.sql(
-            "select rule, rows_failed, outcome from ops.check_result where export_id = %s and not passed and (rule_id = %s or rule_name = %s or rule like %s || ':%%')",
+            "select rule, rows_failed, outcome from ops.check_result where export_id = %s and not passed and (rule_id = %s or rule_name = %s or rule like %s || ':%%')"
+            " order by rule_name like 'reader%%' desc, rule_name",  # the reader names the field
             export.export_id, rule, rule, rule,
         )  # fmt: skip
         if not found:
