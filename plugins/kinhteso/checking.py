@@ -292,4 +292,13 @@ def failures(conn: psycopg.Connection[Any], build_id: int) -> list[str]:
         f"{r.rule_id} {r.rule_name}, {r.about}: {in_words(r)}" + (" The delivery was withdrawn; the last good state carries on." if r.withdrawn else "")
         for r in found
         if not r.commune_code or r.rule_name not in over_all
-    ]
+    ] + _withdrawn_since(conn, build_id, {r.export_id for r in found if r.withdrawn})
+
+
+def _withdrawn_since(conn: psycopg.Connection[Any], build_id: int, told: set[int | None]) -> list[str]:
+    """A line per delivery that was withdrawn before the build and of which ops.day_check tells no more: the version that stands again was checked
+    after it."""
+    query = """select distinct e.export_id, e.business_day, e.source, e.dataset, e.version, e.reason from ops.change c join ops.export e using (export_id)
+               where c.kind = 'withdrawn' and c.build_id = %s and e.state = 'rejected' and not e.export_id = any(%s) order by 2, 3, 4, 5"""
+    rows = conn.execute(query, [build_id, [i for i in told if i is not None]]).fetchall()
+    return [f"{source}/{dataset} {day} v{version}: {reason} The last good state carries on." for _, day, source, dataset, version, reason in rows]

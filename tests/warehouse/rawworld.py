@@ -56,7 +56,14 @@ class RawWorld:
                 ).fetchall()
                 for (old_id,) in old:
                     self._note(old_id, source, dataset, day, "superseded")
-            columns = {"mode": "delta", "received_at": datetime.now(UTC), "is_backlog": False, "is_reconstructed": False, **export}
+            columns = {
+                "mode": "delta",
+                "received_at": datetime.now(UTC),
+                "accepted_at": datetime.now(UTC),
+                "is_backlog": False,
+                "is_reconstructed": False,
+                **export,
+            }
             names = ", ".join(columns)
             self.conn.execute(
                 f"insert into ops.export (export_id, source, dataset, unit, business_day, version, state, {names})"

@@ -321,7 +321,7 @@ def released(dsn):
 
 
 def test_a_snapshot_that_fits_no_household_is_withdrawn_and_the_rest_is_published(world, warehouse_dsn):
-    """Q12: of one platform no key fits any more; its last state carries on, the other platform and the orders go out, the run is red."""
+    """Q12: in version 2 of one platform no key fits any more; version 1 stands, the other platform and the orders go out, the run is red."""
     release, red, _ = released(warehouse_dsn)
     assert red == []
     conn = world.conn
@@ -338,13 +338,20 @@ def test_a_snapshot_that_fits_no_household_is_withdrawn_and_the_rest_is_publishe
     (line,) = red
     for part in ("Q12 matched_households", "voso/stores 2021-09-13", "0.00%, limit 80.00%", "120 of 120", "8800000000000001", "withdrawn"):
         assert part in line, part
-    assert release.is_new and release.completeness == "STALE_VOSO"
-    assert conn.execute(seen, [DAY]).fetchone() == (120, 120, 3), "the last good state carries on; the day's orders are there"
-    state, reason = conn.execute("select state, reason from ops.export where source = 'voso' and dataset = 'stores' and version = 2").fetchone()
-    assert state == "rejected" and "Q12 matched_households" in reason
-    assert conn.execute(
-        "select withdrawn, outcome, passed from ops.day_check where rule_name = 'matched_households' and source = 'voso' and business_day = %s", [DAY]
-    ).fetchone() == (True, "fail", False)
+    assert release.is_new and release.completeness == "FULL"
+    assert conn.execute(seen, [DAY]).fetchone() == (120, 120, 3), "version 1, which it had replaced, counts again; the day's orders are there"
+    versions = "select version, state, reason from ops.export where source = 'voso' and dataset = 'stores' and business_day = %s order by 1"
+    (_, first, _), (_, second, reason) = conn.execute(versions, [DAY]).fetchall()
+    assert (first, second) == ("accepted", "rejected") and "Q12 matched_households" in reason
+    checked = "select withdrawn, outcome, passed from ops.day_check where rule_name = 'matched_households' and source = 'voso' and business_day = %s"
+    assert conn.execute(checked, [DAY]).fetchone() == (False, "fail", True), "the day's check is of the version that stands"
+    nothing_before = DAY + timedelta(days=1)
+    world.deliver("voso", "stores", nothing_before, stores, mode="snapshot", pulled_at=local(DAY + timedelta(days=2), 2))
+    _, red, _ = released(warehouse_dsn)
+    assert len(red) == 1 and "voso/stores 2021-09-14" in red[0] and "withdrawn" in red[0]
+    assert conn.execute(versions, [nothing_before]).fetchone()[:2] == (1, "rejected")
+    assert conn.execute(seen.split(", sum(orders")[0] + " from bi.kpi_commune_daily where date = %s", [nothing_before]).fetchone() == (120, 120)
+    assert conn.execute(checked, [nothing_before]).fetchone() == (True, "fail", False)
     assert checking.build(warehouse_dsn, D0) is None, "nothing is left to do"
 
 
