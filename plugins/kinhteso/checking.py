@@ -26,7 +26,7 @@ import psycopg
 import yaml
 from psycopg.rows import dict_row
 
-from kinhteso import building, contracts, ledger
+from kinhteso import building, contracts, ledger, mishaps
 
 RUNBOOK = "docs/runbooks/check-failed.md"
 SAMPLE = 5
@@ -142,7 +142,7 @@ def _run(conn: psycopg.Connection[Any], check: Mapping[str, Any], scope: buildin
             rows = cursor.execute(query_of(check, scope, transitions)).fetchall()  # type: ignore[arg-type]
     except psycopg.Error as error:
         raise CheckBroken(
-            f"{check['rule']} {check['name']} (expectations/warehouse.yml) could not be evaluated: {(str(error).splitlines() or ['no message'])[0]}. "
+            f"{check['rule']} {check['name']} (expectations/warehouse.yml) could not be evaluated: {mishaps.first_line(error, 'no message')}. "
             f"Nothing is published. Correct its query, clear the task. Runbook: {RUNBOOK}"
         ) from None
     found = [_result(conn, check, scope, row) for row in rows]

@@ -28,7 +28,7 @@ from zoneinfo import ZoneInfo
 import psycopg
 from psycopg import sql
 
-from kinhteso import ledger
+from kinhteso import ledger, mishaps
 from kinhteso.building import project_dir
 from kinhteso.warehouse import raw_columns
 
@@ -558,7 +558,7 @@ def _ask_great_expectations(conn: psycopg.Connection, export: ledger.Export, row
             # Batch.validate() does just this, but reads the rows once more to make the batch it begins with.
             result = Validator(batch, result_format=ResultFormat.BASIC).validate_expectation_suite(gx_suite)
         except Exception as error:
-            raise JudgementBroken(f"{export.label}: Great Expectations could not judge it: {type(error).__name__}: {_first_line(error)}") from None
+            raise JudgementBroken(f"{export.label}: Great Expectations could not judge it: {mishaps.named(error)}") from None
         finally:
             _close(source)
     counts: dict[str, int] = {}
@@ -588,12 +588,8 @@ def _raised(info: Any) -> str | None:
     records = [info] if info and "raised_exception" in info else list((info or {}).values())
     for record in records:
         if isinstance(record, dict) and record.get("raised_exception"):
-            return _first_line(record.get("exception_message") or "no message")
+            return mishaps.first_line(record.get("exception_message") or "", "no message")
     return None
-
-
-def _first_line(error: Any) -> str:
-    return (str(error).strip().splitlines() or ["no message"])[0][:500]
 
 
 def _close(source: Any) -> None:

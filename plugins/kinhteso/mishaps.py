@@ -48,9 +48,18 @@ def in_words(error: BaseException) -> str | None:
     return None
 
 
-def first_line(error: BaseException) -> str:
-    """What the database adds in further lines may hold values of rows."""
-    return (str(error).strip().splitlines() or [""])[0][:300].rstrip(".")
+def first_line(error: object, default: str = "") -> str:
+    """The first line of an error, of 300 characters at most, without its full stop; ``default`` when it says nothing.
+
+    What a database adds in further lines may hold values of rows; a NUL can be stored in no text column.
+    """
+    said = (str(error).strip().splitlines() or [""])[0][:300].replace("\0", "␀").rstrip(".")
+    return said or default
+
+
+def named(error: BaseException) -> str:
+    """The kind of an error and its first line, for one that no rule foresees."""
+    return f"{type(error).__name__}: {first_line(error, 'no message')}"
 
 
 def again_when_in_the_way(step: Callable[[], T]) -> T:
