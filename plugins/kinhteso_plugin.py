@@ -6,8 +6,8 @@ from airflow.plugins_manager import AirflowPlugin
 
 
 def _dsn() -> str:
-    from airflow.models.connection import Connection
     from airflow.exceptions import AirflowNotFoundException
+    from airflow.models.connection import Connection
     from kinhteso.board.pages import NoWarehouse
     from kinhteso.warehouse import conninfo
 

@@ -11,6 +11,7 @@ import html
 import logging
 import os
 from collections.abc import Mapping, Sequence
+from datetime import UTC
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,7 @@ def sections(export: Mapping[str, Any], checks: Sequence[Mapping[str, Any]]) -> 
             meta={
                 "great_expectations_version": gx.version,
                 "batch_spec": {"data_asset_name": _label(export)},
-                "run_id": {"run_name": export["run_id"] or "", "run_time": f"{max(c['checked_at'] for c in asked)}"},
+                "run_id": {"run_name": export["run_id"] or "", "run_time": f"{max(c['checked_at'] for c in asked).astimezone(UTC)}"},
             },
         )
     )
