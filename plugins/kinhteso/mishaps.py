@@ -9,7 +9,8 @@ import errno
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import psycopg
@@ -46,6 +47,22 @@ def in_words(error: BaseException) -> str | None:
     if isinstance(error, psycopg.OperationalError) and (error.sqlstate is None or error.sqlstate[:2] in ("08", "57")):
         return f"The connection to the warehouse was lost or refused: {first_line(error)}. {again} Runbook: {DOWN}"
     return None
+
+
+class Mishap(RuntimeError):
+    """Something with the host and not with the data; the message says what, and what to do."""
+
+
+@contextmanager
+def told(*, but: type[Exception] | tuple[type[Exception], ...] = ()) -> Iterator[None]:
+    """What of the host goes wrong inside is raised as a Mishap in words; everything else, and ``but``, as it is."""
+    try:
+        yield
+    except Exception as error:
+        words = None if isinstance(error, but) else in_words(error)
+        if words is None:
+            raise
+        raise Mishap(words) from error
 
 
 def first_line(error: object, default: str = "") -> str:

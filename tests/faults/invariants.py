@@ -138,7 +138,7 @@ def conserved(conn: psycopg.Connection[Any], landing: Path) -> Books:
 # ---- I2, I3: what is published -------------------------------------------------------------------------------------------------
 
 
-def published(conn: psycopg.Connection[Any]) -> dict[str, str]:
+def published(conn: psycopg.Connection[Any], without: set[str] = STAMPS) -> dict[str, str]:
     """Digest of each table of `bi`, without its stamps."""
     digests = {}
     for (table,) in conn.execute(
@@ -149,7 +149,7 @@ def published(conn: psycopg.Connection[Any]) -> dict[str, str]:
             for (c,) in conn.execute(
                 "select column_name from information_schema.columns where table_schema = 'bi' and table_name = %s order by ordinal_position", [table]
             ).fetchall()
-            if c not in STAMPS
+            if c not in without
         ]
         row = ", ".join(f'"{c}"' for c in columns)
         (digest,) = conn.execute(

@@ -152,8 +152,9 @@ def test_a_build_that_is_killed_at_every_commit_one_after_the_other(baseline, tm
 IN_THE_MIDDLE = ("insert into ops.build_order", "delete from .*fct_order_line", "kpi_commune_daily.*dbt_tmp", "dbt_failures")
 
 
+@pytest.mark.only_faults
 @pytest.mark.fault("F93")
-@pytest.mark.parametrize("statement", [IN_THE_MIDDLE[1], *[pytest.param(s, marks=pytest.mark.only_faults) for s in (IN_THE_MIDDLE[0], *IN_THE_MIDDLE[2:])]])
+@pytest.mark.parametrize("statement", IN_THE_MIDDLE)
 def test_dbt_dies_while_the_server_works_on_a_statement(baseline, tmp_path, teller, workers, wire, statement):
     with strike(baseline, tmp_path) as case:
         case.take(DAY)
