@@ -264,7 +264,7 @@ def expected(conn: psycopg.Connection[Any], settings: Settings, source: str, dat
     except Exception as error:
         # What says no more than that we broke is told as a failed task, not as something about the delivery.
         is_told = isinstance(error, DeliveryRefused) or type(error).__name__ == "AirflowFailException"
-        reason = str(error) if is_told and str(error) else f"task failed: {mishaps.named(error)}"
+        reason = str(error) if is_told and str(error) else f"task failed: {mishaps.in_words(error) or mishaps.named(error)}"
         ledger.expect(conn, source, dataset, day, deadline(day), mode=contract.mode, reason=reason[:REASON_LENGTH])
         raise
 
