@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import threading
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -82,7 +83,7 @@ class Server:
     """A PostgreSQL of its own, as in production: it keeps what it has committed, whatever happens to it."""
 
     def __init__(self, home: Path, wal: Path | None = None) -> None:
-        self.postgres = EmbeddedPostgres(home, throwaway=False)
+        self.postgres, self.back = EmbeddedPostgres(home, throwaway=False), threading.Event()
         self.postgres.start()
         if wal is not None:
             self.postgres.stop()
@@ -109,10 +110,31 @@ class Server:
             warehouse.migrate(conn)
         return dsn
 
+    def up(self) -> None:
+        """Start it again on its port, through recovery."""
+        if self.postgres.is_running():
+            return
+        (self.postgres.data / "postmaster.pid").unlink(missing_ok=True)
+        self.postgres._run(
+            "pg_ctl",
+            "-D",
+            str(self.postgres.data),
+            "-o",
+            f"-p {self.postgres._port()}",
+            "-l",
+            str(self.postgres.home / "postgres.log"),
+            "-w",
+            "-t",
+            "60",
+            "start",
+        )
+
     def crash(self) -> None:
-        """Immediate stop: no checkpoint, as after a power cut; and up again, through recovery."""
+        """Immediate stop: no checkpoint, as after a power cut; and up again. ``back`` is set when it answers."""
+        self.back.clear()
         self.postgres._run("pg_ctl", "-D", str(self.postgres.data), "-m", "immediate", "-w", "-t", "30", "stop")
-        self.postgres.start()
+        self.up()
+        self.back.set()
 
 
 @contextmanager

@@ -13,11 +13,14 @@ from case import DAY, FIRST, strike
 from forks import Forks, held, moved, published
 from hosts import full, server, small_disk
 from kinhteso import publishing, warehouse
+from kinhteso.local.postgres import PostgresFailed
 from kinhteso.settings import Settings
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from served import simulators
 from wire import Plan, Wire
 from workers import Workers, until
+
+pytestmark = pytest.mark.timeout(1800)
 
 ORDERS = {"source": "postmart", "dataset": "orders"}
 
@@ -226,12 +229,14 @@ def test_postgresql_crashes_in_the_middle_of_a_load_and_of_a_build(supplier, wor
         worker = workers.start("take", **own.asked("take"))
         assert worker.wait() == 1 and own.wire.struck, worker.said()[-2000:]
         assert "docs/runbooks/warehouse-down.md" in worker.said(), worker.said()[-2000:]
+        assert own.own.back.wait(90), "the server did not come back"
         own.wire.arm()
         workers.do("take", **own.asked("take"))
         for n in (60, 120):
             own.wire.arm(Plan(own.own.crash, at=n, side="after"))
             worker = workers.start("release", **own.asked("release"))
             assert worker.wait() == 1 and own.wire.struck, worker.said()[-2000:]
+            assert own.own.back.wait(90), "the server did not come back"
             own.wire.arm()
             assert published(own.dsn) == {}, "nothing is published of a build that broke off"
         own.again(teller, "F101")
@@ -254,18 +259,16 @@ def test_the_disk_of_the_wal_is_full(supplier, workers, tmp_path, teller):
             assert "docs/runbooks/" in worker.said(), worker.said()[-2000:]
         log = (own.own.postgres.home / "postgres.log").read_text(errors="replace")
         assert "No space left on device" in log and "PANIC" in log, log[-2000:]
-        until(lambda: _started(own.own.postgres), 60, 1)
+        until(lambda: _up(own.own), 90, 1)
         assert published(own.dsn) == {}
         own.again(teller, "F107")
     teller.saw("F107", "PostgreSQL stopped, the task failed in words; with room it recovered by itself and the retry gave the same bi")
 
 
-def _started(postgres) -> bool:
-    if postgres.is_running():
-        return True
-    with contextlib.suppress(Exception):
-        postgres.start()
-    return postgres.is_running()
+def _up(own) -> bool:
+    with contextlib.suppress(PostgresFailed):
+        own.up()
+    return own.postgres.is_running()
 
 
 # ---- full disks ----------------------------------------------------------------------------------------------------------------

@@ -24,6 +24,8 @@ from served import simulators
 from wire import Wire
 from workers import Workers
 
+pytestmark = pytest.mark.timeout(1800)
+
 HERE = Path(__file__).parent
 
 

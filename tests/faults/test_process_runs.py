@@ -11,6 +11,8 @@ from invariants import differing
 from wire import Wire
 from workers import Workers
 
+pytestmark = pytest.mark.timeout(1800)
+
 #: What a run says whose build was overtaken by another one: it publishes nothing, and the other one does.
 OVERTAKEN = "cannot be published"
 
