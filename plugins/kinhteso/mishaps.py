@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import logging
 import random
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,9 +27,12 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
+_AGAIN = "Nothing half-done counts. Then clear the task, or wait for the next run."
+
+
 def in_words(error: BaseException) -> str | None:
     """What happened and what to do, with the runbook; None for an error that is none of the host's. Holds no values of rows."""
-    again = "Nothing half-done counts. Then clear the task, or wait for the next run."
+    again = _AGAIN
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         where = f" ({error.filename})" if error.filename else ""
         return f"The disk under the landing or the temporary files is full{where}: {error.strerror}. Make room or give it more. {again} Runbook: {DISK}"
@@ -47,6 +51,22 @@ def in_words(error: BaseException) -> str | None:
     if isinstance(error, psycopg.OperationalError) and (error.sqlstate is None or error.sqlstate[:2] in ("08", "57")):
         return f"The connection to the warehouse was lost or refused: {first_line(error)}. {again} Runbook: {DOWN}"
     return None
+
+
+#: How PostgreSQL and its clients say it; dbt hands on their words and not the error.
+_TOLD = (
+    (re.compile(r"No space left on device|could not extend file|disk quota exceeded", re.I), f"A disk of the warehouse is full. Make room or give it more. {_AGAIN} Runbook: {DISK}"),
+    (re.compile(r"out of memory|MemoryError|cannot allocate memory|can't start new thread", re.I), f"Out of memory. Give worker or database more. {_AGAIN} Runbook: {RED}"),
+    (
+        re.compile(r"server closed the connection|connection (already closed|refused|to server .* failed)|terminating connection|the database system is", re.I),
+        f"The connection to the warehouse was lost or refused. {_AGAIN} Runbook: {DOWN}",
+    ),
+)  # fmt: skip
+
+
+def in_text(text: str) -> str | None:
+    """As `in_words`, from what another library printed of the error."""
+    return next((words for pattern, words in _TOLD if pattern.search(text)), None)
 
 
 class Mishap(RuntimeError):

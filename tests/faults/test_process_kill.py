@@ -17,7 +17,6 @@ from jobs import SOURCES
 from wire import Plan, Wire, writes
 from workers import Workers
 
-
 pytestmark = pytest.mark.timeout(1800)
 
 
