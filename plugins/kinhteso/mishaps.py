@@ -26,7 +26,6 @@ TRIES, PAUSE = 4, 0.2
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
-
 _AGAIN = "Nothing half-done counts. Then clear the task, or wait for the next run."
 
 
@@ -55,18 +54,19 @@ def in_words(error: BaseException) -> str | None:
 
 #: How PostgreSQL and its clients say it; dbt hands on their words and not the error.
 _TOLD = (
-    (re.compile(r"No space left on device|could not extend file|disk quota exceeded", re.I), f"A disk of the warehouse is full. Make room or give it more. {_AGAIN} Runbook: {DISK}"),
-    (re.compile(r"out of memory|MemoryError|cannot allocate memory|can't start new thread", re.I), f"Out of memory. Give worker or database more. {_AGAIN} Runbook: {RED}"),
+    (r"No space left on device|could not extend file|disk quota exceeded", "A disk of the warehouse is full. Make room or give it more", DISK),
+    (r"out of memory|MemoryError|cannot allocate memory|can't start new thread", "Out of memory. Give worker or database more", RED),
     (
-        re.compile(r"server closed the connection|connection (already closed|refused|to server .* failed)|terminating connection|the database system is", re.I),
-        f"The connection to the warehouse was lost or refused. {_AGAIN} Runbook: {DOWN}",
+        r"server closed the connection|connection (already closed|refused|to server .* failed)|terminating connection|the database system is",
+        "The connection to the warehouse was lost or refused",
+        DOWN,
     ),
-)  # fmt: skip
+)
 
 
 def in_text(text: str) -> str | None:
     """As `in_words`, from what another library printed of the error."""
-    return next((words for pattern, words in _TOLD if pattern.search(text)), None)
+    return next((f"{what}. {_AGAIN} Runbook: {runbook}" for pattern, what, runbook in _TOLD if re.search(pattern, text, re.IGNORECASE)), None)
 
 
 class Mishap(RuntimeError):
