@@ -20,7 +20,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import class_row
 
-from kinhteso import contracts, ledger, mishaps
+from kinhteso import contracts, ledger
 from kinhteso.settings import Settings
 
 ACTIONS = ("replay", "dismiss")
@@ -79,6 +79,7 @@ class Matter:
     file: str | None
     file_rows: list[int] | None
     keys: list[str] | None
+    places: str | None
 
     @property
     def label(self) -> str:
@@ -91,7 +92,7 @@ class Matter:
         """One line: what, rule in words, file and rows, since when."""
         said = (self.rule.splitlines() or [""])[0]
         rows = f"{self.rows} row{'s' if self.rows != 1 else ''}: " if self.rows else ""
-        place = f"; {self.file} rows {', '.join(map(str, self.file_rows))}" if self.file and self.file_rows else ""
+        place = f"; {self.file} rows {', '.join(map(str, self.file_rows))}" if self.file and self.file_rows else f"; {self.places}" if self.places else ""
         keys = f" ({', '.join(self.keys)})" if self.keys else ""
         since = f"; since {self.since:%Y-%m-%d %H:%M}" if self.since else ""
         return f"{self.label}, {self.rule_id} {self.rule_name}: {rows}{said}{place}{keys}{since}"
@@ -213,7 +214,7 @@ def replay(conn: psycopg.Connection[Any], settings: Settings, selection: Selecti
 
 
 def _replay_one(conn: psycopg.Connection[Any], settings: Settings, export_id: int, who: str) -> Outcome:
-    from kinhteso import judging, loading
+    from kinhteso import intake, judging, loading
     from kinhteso.landing import Landing
 
     export, before = ledger.get(conn, export_id), _rows(conn, export_id)
@@ -231,7 +232,7 @@ def _replay_one(conn: psycopg.Connection[Any], settings: Settings, export_id: in
         if conn.broken:
             raise
         log.error("%s", export.label, exc_info=error)
-        trouble = f"broke: {mishaps.named(error)}. It stays where it was; replay it again, and if it breaks again, tell the data platform team."
+        trouble = f"broke: {intake._first_line(error)}. It stays where it was; replay it again, and if it breaks again, tell the data platform team."
     with conn.transaction():
         conn.execute(
             "update ops.quarantine_row set closed_by = %s where export_id = %s and closed_by = 'pipeline' and state = 'replayed' and closed_at >= %s",

@@ -57,12 +57,14 @@ def operator(tmp_path, home):
     inbox = tmp_path / "inbox"
     with simulators(tmp_path / "sources", "--inbox", str(inbox)) as served:
         sftp, http = served.sftp, served.http
+        shutil.copytree(ROOT / "dbt_project", home / "project", ignore=shutil.ignore_patterns("target", "logs"))
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("AIRFLOW", "KINHTESO"))}
         env = {
             **kept,
             "PYTHONPATH": os.pathsep.join([str(ROOT / "plugins"), str(ROOT)]),
             "PYTHONWARNINGS": "ignore",
             "KINHTESO_HOME": str(home),
+            "KINHTESO_DBT_PROJECT": str(home / "project"),
             "AIRFLOW_CONN_POSTMART": json.dumps(
                 {"conn_type": "sftp", "host": sftp["host"], "port": sftp["port"], "login": sftp["username"], "password": sftp["password"]}
             ),
@@ -83,10 +85,15 @@ def test_replay_a_late_platform_and_what_a_reader_sees(operator, home, monkeypat
     served.clock("2021-09-13T06:00")
     stray = Path(env["KINHTESO_REGISTERS_INBOX"]) / "ghi chú.xlsx"
     stray.write_text("no workbook")
+    words = home / "project" / "seeds" / "status_words.csv"
+    known = words.read_text(encoding="utf-8")
+    words.write_text(known.replace("payment_method,postmart,COD,COD\n", ""), encoding="utf-8")
     wrong = {**env, "AIRFLOW_CONN_VOSO": env["AIRFLOW_CONN_VOSO"].replace("demo-password", "wrong-password")}
     done = command(wrong, "replay", "2021-09-12")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "voso_daily: failed" in done.stdout and "postmart_daily: done" in done.stdout and "Invalid owner account" in done.stdout
+    assert done.returncode == 1 and "release 1, and its run is red" in done.stdout, done.stdout + done.stderr
+    assert "Q05 refunds_of_unknown_orders" in done.stdout, "a refund of an order that was refused"
+    assert "voso_daily: failed" in done.stdout and "Invalid owner account" in done.stdout
+    assert "refused postmart/orders 2021-09-12 v1" in done.stdout and "`payment_method` (dbt_project/seeds/status_words.csv)" in done.stdout
     assert "registers_intake: failed" in done.stdout and "ghi chú.xlsx: neither its name" in done.stdout, "a stray file is red, and named"
     stray.unlink()
     assert "wrong-password" not in done.stdout + done.stderr
@@ -102,15 +109,15 @@ def test_replay_a_late_platform_and_what_a_reader_sees(operator, home, monkeypat
     try:
         airflow = cli.start_all(stack, with_parent=True, schedules=False)
         with psycopg.connect(dsn_of()) as conn:
+            assert conn.execute("select distinct completeness from bi.kpi_commune_daily where date = '2021-09-12'").fetchall() == [("STALE_BOTH",)]
+        _mend_a_word(airflow, env, words, known, dsn_of())
+        with psycopg.connect(dsn_of()) as conn:
             assert conn.execute("select distinct completeness from bi.kpi_commune_daily where date = '2021-09-12'").fetchall() == [("STALE_VOSO",)]
         # Nobody replays: a platform's run brings the missing day, and its asset makes the release.
         before = _releases(dsn_of())
         states = cli.wait_for(airflow, {"voso_daily": airflow.trigger("voso_daily", {"business_day": "2021-09-12"})}, "12")
         assert states == {"voso_daily": "success"}, _why(dsn_of(), home)
-        deadline = time.monotonic() + 120
-        while _releases(dsn_of()) == before:
-            assert time.monotonic() < deadline, "the asset did not bring a release"
-            time.sleep(1)
+        _wait_for_release(dsn_of(), before)
         world, day = campaign.make("small", 1, FIRST), FIRST
         with psycopg.connect(dsn_of()) as conn:
             assert conn.execute("select distinct completeness from bi.kpi_commune_daily where date = '2021-09-12'").fetchall() == [("FULL",)]
@@ -133,6 +140,36 @@ def test_replay_a_late_platform_and_what_a_reader_sees(operator, home, monkeypat
                 conn.execute(f"select 1 from {schema}")
         with pytest.raises((psycopg.errors.ReadOnlySqlTransaction, psycopg.errors.InsufficientPrivilege)):
             conn.execute("delete from bi.kpi_commune_daily")
+
+
+def _mend_a_word(airflow, env: dict[str, str], words: Path, known: str, dsn: str) -> None:
+    """Orders were rejected for a word that nobody knew: listed, not dismissed without a reason, and with the word in the CSV replayed into a release
+    without a person; by hand once more it changes nothing."""
+    listed = command(env, "quarantine", "--class", "postmart/orders")
+    assert listed.returncode == 0 and "Rejected deliveries" in listed.stdout and "payment_method" in listed.stdout, listed.stdout + listed.stderr
+    refused = airflow.trigger("quarantine_replay", {"action": "dismiss", "class": "postmart/orders"})
+    assert cli.wait_for(airflow, {"quarantine_replay": refused}, "dismiss") == {"quarantine_replay": "failed"}
+    assert any("needs a reason in words" in told for told in airflow.failures("quarantine_replay", refused))
+    words.write_text(known, encoding="utf-8")
+    before = _releases(dsn)
+    run = airflow.trigger("quarantine_replay", {"class": "postmart/orders"})
+    assert cli.wait_for(airflow, {"quarantine_replay": run}, "replay") == {"quarantine_replay": "success"}, airflow.failures("quarantine_replay", run)
+    _wait_for_release(dsn, before)
+    before = _releases(dsn)
+    twice = command(env, "replay-quarantine", "--class", "postmart/orders")
+    assert twice.returncode == 0 and "nothing that counts has changed" in twice.stdout, twice.stdout + twice.stderr
+    with psycopg.connect(dsn) as conn:
+        noted = conn.execute(
+            "select done_by, state_before, state_after from ops.quarantine_action where run_id = %s and export_id is not null", [run]
+        ).fetchall()
+    assert noted == [("admin", "rejected", "accepted")] and _releases(dsn) == before
+
+
+def _wait_for_release(dsn: str, before: int) -> None:
+    deadline = time.monotonic() + 120
+    while _releases(dsn) == before:
+        assert time.monotonic() < deadline, "the asset did not bring a release"
+        time.sleep(1)
 
 
 def _releases(dsn: str) -> int:

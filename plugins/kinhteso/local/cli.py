@@ -248,7 +248,7 @@ def wait_for(airflow: LocalAirflow, runs: dict[str, str], label: str) -> dict[st
 
 
 def take_day(stack: Stack, airflow: LocalAirflow, dsn: str, day: date) -> bool:
-    """One business day through the DAGs; true when it ended in a release. Prints what was refused."""
+    """One business day through the DAGs; true when it ended in a release that no check calls red. Prints what was refused."""
     label = f"{day:%d/%m/%Y}"
     if stack.simulated:
         set_clock(stack, day)
@@ -258,24 +258,19 @@ def take_day(stack: Stack, airflow: LocalAirflow, dsn: str, day: date) -> bool:
     runs = {name: airflow.trigger(name, conf) for name in names}
     ended = wait_for(airflow, runs, label)
     words = [w for name, state in ended.items() if state == "failed" for w in airflow.failures(name, runs[name])]
-    states = wait_for(airflow, {"warehouse_daily": airflow.trigger("warehouse_daily", conf)}, label)
+    is_green, told = build_release(airflow, dsn, label, conf)
     lines, rows = refused(dsn, day, since)
     for line in [*lines, *untold(words, lines)]:
         say(f"{label}  [yellow]refused[/yellow] {escape(line)}")
     for line in rows:
         say(f"{label}  [yellow]in quarantine[/yellow] {escape(line)}")
-    if states["warehouse_daily"] != "success":
-        with psycopg.connect(dsn) as conn:
-            row = conn.execute("select message from ops.build where state = 'failed' order by build_id desc limit 1").fetchone()
-        say(f"{label}  [red]no release[/red]: {row[0] if row else 'see the task logs'} Logs: {airflow.home}/logs")
-        return False
+    say(told)
     with psycopg.connect(dsn) as conn:
-        release = conn.execute("select release_id, business_date from ops.release order by release_id desc limit 1").fetchone()
-    if release is None or release[1] < day:
+        newest = conn.execute("select max(business_date) from ops.release").fetchone()[0]  # type: ignore[index]
+    if is_green and (newest is None or newest < day):
         say(f"{label}  [red]no release[/red]: nothing of this day or before it is known")
         return False
-    say(f"{label}  release {release[0]}")
-    return True
+    return is_green
 
 
 def _now(dsn: str) -> Any:
@@ -563,20 +558,30 @@ def mend_quarantine(arguments: argparse.Namespace) -> int:
 
 
 def release_all(stack: Stack, airflow: LocalAirflow, label: str) -> bool:
-    """Build and publish what waits for a release; true when a release tells of it."""
-    dsn = warehouse_dsn(stack)
+    """Build and publish what waits for a release; true when a release tells of it and no check calls it red."""
+    is_green, told = build_release(airflow, warehouse_dsn(stack), label, {"replay": True})
+    say(told)
+    return is_green
+
+
+def build_release(airflow: LocalAirflow, dsn: str, label: str, conf: dict[str, Any]) -> tuple[bool, str]:
+    """One run of warehouse_daily: whether it is green, and a line that says what came of it. A release that failed checks is out all the same."""
+    before = _newest_release(dsn)
+    run_id = airflow.trigger("warehouse_daily", conf)
+    state = wait_for(airflow, {"warehouse_daily": run_id}, label)["warehouse_daily"]
+    after = _newest_release(dsn)
+    if state != "success":
+        words = escape("\n".join(airflow.failures("warehouse_daily", run_id)) or "see the task logs")
+        what = "no release" if after == before else f"release {after}, and its run is red"
+        return False, f"{label}  [red]{what}[/red]: {words} Logs: {airflow.home}/logs"
+    if after == before:
+        return True, f"{label}  nothing that counts has changed; release {after or 'none'} stands"
+    return True, f"{label}  release {after}"
+
+
+def _newest_release(dsn: str) -> int | None:
     with psycopg.connect(dsn) as conn:
-        before = conn.execute("select max(release_id) from ops.release").fetchone()
-    states = wait_for(airflow, {"warehouse_daily": airflow.trigger("warehouse_daily", {"replay": True})}, label)
-    with psycopg.connect(dsn) as conn:
-        after = conn.execute("select max(release_id) from ops.release").fetchone()
-        row = conn.execute("select message from ops.build where state = 'failed' order by build_id desc limit 1").fetchone()
-    if states["warehouse_daily"] != "success":
-        say(f"{label}  [red]no release[/red]: {escape(str(row[0])) if row else 'see the task logs'} Logs: {airflow.home}/logs")
-        return False
-    number = after[0] if after else None
-    say(f"{label}  release {number}" if after != before else f"{label}  nothing that counts has changed; release {number or 'none'} stands")
-    return True
+        return conn.execute("select max(release_id) from ops.release").fetchone()[0]  # type: ignore[index]
 
 
 @contextlib.contextmanager
