@@ -81,6 +81,8 @@ _COLUMNS = ", ".join(field.name for field in fields(Export))
 #: A platform's delivery of its day. One with a unit (bulk, reread, month) is compared with the warehouse and never stands for a day (`reconciling`).
 _OF_THE_DAY = "(source = 'registers' or unit = '')"
 
+_TOO_LATE = "an older version that comes later changes nothing"
+
 
 def export_id(source: str, dataset: str, unit: str, business_day: dt.date | str, version: int) -> int:
     """The id of a delivery: 52 bits of its natural key, the same in every warehouse."""
@@ -268,10 +270,10 @@ def accept(conn: psycopg.Connection, id: int) -> Export:
             _end(conn, id, "superseded", outranked)
             return get(conn, id)
         for older in _accepted_rivals(conn, export):
-            _end(conn, older.export_id, "superseded", f"replaced by v{export.version}")
+            _end(conn, older.export_id, "superseded", _replaced_by(export))
             change(conn, older, "superseded")
         for older in _rejected_before(conn, export):
-            _close_quarantine(conn, older.export_id, f"replaced by v{export.version}")
+            _close_quarantine(conn, older.export_id, _replaced_by(export))
         conn.execute("update ops.export set state = 'accepted', reason = null, accepted_at = now(), ended_at = null where export_id = %s", [id])
         change(conn, export, "accepted")
         return get(conn, id)
@@ -291,8 +293,8 @@ def reject(conn: psycopg.Connection, id: int, reason: str) -> Export:
 def withdraw(conn: psycopg.Connection, id: int, reason: str) -> Export:
     """Take an accepted export back out of what counts, after a check over the built tables failed it; the last good state carries on.
 
-    It is rejected then, as if the judge had refused it: what it had replaced counts as before. The next build is told. Where it is not accepted
-    any more nothing happens.
+    It is rejected then, as if the judge had refused it: what it had replaced counts again, and the next build is told. Where it is not accepted any
+    more nothing happens.
     """
     export = get(conn, id)
     with locked(conn, export.source, export.dataset, export.business_day):
@@ -304,29 +306,25 @@ def withdraw(conn: psycopg.Connection, id: int, reason: str) -> Export:
         return get(conn, id)
 
 
-def _stand_again(conn: psycopg.Connection, withdrawn: Export) -> None:
-    """Undo what the acceptance of ``withdrawn`` did to the other versions of its day: the best of those that counted counts again, a better one
-    that was set aside unread is read after all, and what waited for a person in them waits again."""
-    if not _replaces(withdrawn):
-        return
-    key = [withdrawn.source, withdrawn.dataset, withdrawn.unit, withdrawn.business_day]
-    for other in sorted(
-        _exports(conn, "source = %s and dataset = %s and unit = %s and business_day = %s and state = 'superseded'", key), key=_rank, reverse=True
-    ):
-        if other.accepted_at:
-            conn.execute("update ops.export set state = 'accepted', reason = null, ended_at = null where export_id = %s", [other.export_id])
-            change(conn, other, "accepted")
-            break
-        conn.execute(
-            "update ops.export set state = 'landed', reason = %s, loaded_at = null, judged_at = null, ended_at = null where export_id = %s",
-            [f"read after all: v{withdrawn.version} was withdrawn", other.export_id],
-        )
+def _stand_again(conn: psycopg.Connection, gone: Export) -> None:
+    """What ``gone`` had replaced counts again; what came beside it and was not even read for its sake is read by the next run."""
+    of_the_day = "source = %s and dataset = %s and unit = %s and business_day = %s"
+    key = [gone.source, gone.dataset, gone.unit, gone.business_day]
+    replaced = _exports(conn, f"{of_the_day} and state = 'superseded' and accepted_at is not null order by ended_at desc, version desc limit 1 for update", key)
+    for older in replaced:
+        conservation(conn, older.export_id)
+        conn.execute("update ops.export set state = 'accepted', reason = null, ended_at = null where export_id = %s", [older.export_id])
+        change(conn, older, "accepted")
     conn.execute(
-        """update ops.quarantine_row as q set state = 'open', state_reason = null, closed_at = null, closed_by = null
-           from ops.export as e
-           where e.export_id = q.export_id and e.source = %s and e.dataset = %s and e.unit = %s and e.business_day = %s
-             and q.state = 'dismissed' and q.closed_by = 'pipeline' and q.state_reason = %s""",
-        [*key, f"replaced by v{withdrawn.version}"],
+        f"""update ops.quarantine_row set state = 'open', state_reason = null, closed_at = null, closed_by = null
+            where export_id in (select export_id from ops.export where {of_the_day})
+              and state = 'dismissed' and closed_by = 'pipeline' and state_reason = %s""",  # type: ignore[arg-type]
+        [*key, _replaced_by(gone)],
+    )
+    conn.execute(
+        f"""update ops.export set state = case when loaded_at is null then 'landed' else 'loaded' end, ended_at = null, reason = %s
+            where {of_the_day} and state = 'superseded' and accepted_at is null""",  # type: ignore[arg-type]
+        [f"v{gone.version} was withdrawn", *key],
     )
 
 
@@ -365,6 +363,10 @@ def _end(conn: psycopg.Connection, id: int, state: str, reason: str) -> None:
         _close_quarantine(conn, id, reason)
 
 
+def _replaced_by(export: Export) -> str:
+    return f"replaced by v{export.version}"
+
+
 def _close_quarantine(conn: psycopg.Connection, id: int, reason: str) -> None:
     """What a newer version has replaced waits for nobody."""
     conn.execute(
@@ -383,19 +385,9 @@ def _rejected_before(conn: psycopg.Connection, export: Export) -> list[Export]:
     )
 
 
-def _replaces(export: Export) -> bool:
-    """Whether one export of the day counts, this or another; windows, registers and what is reconciled add up."""
-    return export.source != "registers" and export.mode != "window" and not export.unit
-
-
-def _rank(export: Export) -> tuple[bool, int]:
-    """Which of several exports of a day counts: of Vỏ Sò one that was pulled on time, then the highest version."""
-    return not (export.source == "voso" and export.is_reconstructed), export.version
-
-
 def _accepted_rivals(conn: psycopg.Connection, export: Export) -> list[Export]:
     """Accepted exports that cannot count beside this one."""
-    if not _replaces(export):
+    if export.source == "registers" or export.mode == "window" or export.unit:
         return []
     return _exports(
         conn,
@@ -404,14 +396,32 @@ def _accepted_rivals(conn: psycopg.Connection, export: Export) -> list[Export]:
     )
 
 
+def gives_way(conn: psycopg.Connection, id: int) -> bool:
+    """Whether an export that waits for its next step is outranked by now; it ends as superseded then, unread."""
+    export = get(conn, id)
+    with locked(conn, export.source, export.dataset, export.business_day):
+        export = get(conn, id, for_update=True)
+        reason = _outranked(conn, export) if export.state in ("landed", "loaded") else None
+        if reason:
+            _end(conn, id, "superseded", reason)
+        return reason is not None
+
+
 def _outranked(conn: psycopg.Connection, export: Export) -> str | None:
     """Why an accepted export of the day keeps its place against this one; None when it does not."""
+    if export.unit == "month":  # versions of a month add up, but an older one that comes later would take back what the newer one knows
+        newer = _exports(
+            conn,
+            "source = %s and dataset = %s and unit = %s and business_day = %s and state = 'accepted' and version > %s order by version desc limit 1",
+            [export.source, export.dataset, export.unit, export.business_day, export.version],
+        )
+        return f"v{newer[0].version} is accepted; {_TOO_LATE}" if newer else None
     for rival in _accepted_rivals(conn, export):
         if export.source == "voso" and rival.is_reconstructed != export.is_reconstructed:
             if export.is_reconstructed:
                 return f"v{rival.version} was pulled on time; a late pull does not show that day"
         elif rival.version > export.version:
-            return f"v{rival.version} is accepted; an older version that comes later changes nothing"
+            return f"v{rival.version} is accepted; {_TOO_LATE}"
     return None
 
 

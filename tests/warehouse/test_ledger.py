@@ -208,62 +208,6 @@ def test_a_rejected_version_leaves_the_last_good_one_counting(db):
     assert [e.export_id for e in ledger.accepted(db, "postmart", "products", d.DAY)] == [third]
 
 
-def test_a_withdrawn_version_never_undoes_the_one_before_it(db):
-    """A check over the built tables takes version 2 back: version 1 counts as it did, with what waits for a person in it."""
-    first = with_a_row_in_quarantine(db)
-    before = row(db, first)
-    aside = "select state, state_reason, closed_at, closed_by from ops.quarantine_row"
-    second = accepted(db, version=2)
-    assert db.execute(aside).fetchone()[:2] == ("dismissed", "replaced by v2")
-    gone = ledger.withdraw(db, second, "Q12: no key fits")
-    assert (gone.state, gone.reason) == ("rejected", "Q12: no key fits")
-    assert row(db, first) == before and db.execute(aside).fetchall() == [("open", None, None, None)]
-    assert changes(db)[3:] == [(second, "withdrawn"), (first, "accepted")], "the next build is told of both"
-    again = changes(db)
-    assert ledger.withdraw(db, second, "once more").reason == "Q12: no key fits" and changes(db) == again
-    third = accepted(db, version=3)
-    assert states(db) == {1: "superseded", 2: "rejected", 3: "accepted"}
-    ledger.withdraw(db, third, "Q12")
-    assert states(db) == {1: "accepted", 2: "rejected", 3: "rejected"}
-    ledger.withdraw(db, first, "Q12")
-    assert set(states(db).values()) == {"rejected"}
-
-
-def with_a_row_in_quarantine(db):
-    first = accepted(db)
-    db.execute("insert into ops.set_aside_row values (%s, 1, 'quarantined')", [first])
-    db.execute("insert into ops.quarantine_row (export_id, source_row, rule_id, rule_name, rule, content) values (%s, 1, 'Q03', 'x', 'x', '{}')", [first])
-    ledger.store_counts(db, first)
-    ledger.conservation(db, first)
-    return first
-
-
-def test_of_several_versions_the_best_that_counted_stands_when_one_is_withdrawn(db):
-    """And a lower version that came after it, unread until then (F11), is read after all."""
-    first = accepted(db)
-    third = accepted(db, version=3, rows=d.many(d.product, 5))
-    late = d.land(db, "postmart", "products", d.many(d.product, 4), version=2)
-    assert states(db) == {1: "superseded", 2: "superseded", 3: "accepted"}
-    ledger.withdraw(db, third, "Q12")
-    assert states(db) == {1: "accepted", 2: "landed", 3: "rejected"}
-    assert (ledger.accepted(db, "postmart", "products", d.DAY)[0].export_id, ledger.exports_to_load(db)) == (first, [late])
-    judged(db, version=2, rows=d.many(d.product, 4))
-    ledger.accept(db, late)
-    assert states(db) == {1: "superseded", 2: "accepted", 3: "rejected"}
-
-
-def test_a_late_pull_stands_again_when_the_one_on_time_is_withdrawn(db):
-    accepted(db, "voso", "stores", is_reconstructed=True)
-    on_time = accepted(db, "voso", "stores", version=2)
-    accepted(db, "voso", "stores", version=3, is_reconstructed=True)
-    ledger.withdraw(db, on_time, "Q12")
-    assert (states(db)[1], states(db)[2]) == ("accepted", "rejected")
-    window = accepted(db, "voso", "orders")
-    accepted(db, "voso", "orders", version=2)
-    ledger.withdraw(db, window, "Q12")
-    assert [e.version for e in ledger.accepted(db, "voso", "orders", d.DAY)] == [2], "windows add up: nothing stands for another"
-
-
 @pytest.mark.parametrize("state", ["accepted", "superseded"])
 def test_what_counts_or_did_count_cannot_be_rejected_any_more(db, state):
     export_id = accepted(db)
@@ -273,6 +217,47 @@ def test_what_counts_or_did_count_cannot_be_rejected_any_more(db, state):
     with pytest.raises(ledger.LedgerError, match=f"is {state}: it cannot be rejected"):
         ledger.reject(db, export_id, "too late")
     assert row(db, export_id) == before
+
+
+def test_what_a_withdrawn_version_had_replaced_counts_again(db):
+    """As if the judge had refused it, one version at a time."""
+    first, second = accepted(db), accepted(db, version=2, rows=d.many(d.product, 4))
+    third = accepted(db, version=3, rows=d.many(d.product, 5))
+    before = changes(db)
+    assert ledger.withdraw(db, third, "Q12").reason == "Q12" and states(db) == {1: "superseded", 2: "accepted", 3: "rejected"}
+    assert changes(db)[len(before) :] == [(third, "withdrawn"), (second, "accepted")]
+    export = ledger.get(db, second)
+    assert (export.reason, export.ended_at) == (None, None) and export.accepted_at
+    assert ledger.withdraw(db, third, "again").reason == "Q12", "twice changes nothing"
+    ledger.withdraw(db, second, "Q12")
+    assert states(db) == {1: "accepted", 2: "rejected", 3: "rejected"}
+    ledger.withdraw(db, first, "Q12")
+    assert set(states(db).values()) == {"rejected"}, "nothing is left; the day before carries on"
+    assert sum(-1 if kind in ("superseded", "withdrawn") else 1 for _, kind in changes(db)) == 0, "the queue adds up to what counts"
+
+
+def test_an_older_version_that_was_not_read_for_a_withdrawn_one_is_read_now(db):
+    newer = accepted(db, version=3)
+    unread = d.land(db, "postmart", "products", d.many(d.product, 2), version=2)
+    assert ledger.get(db, unread).state == "superseded"
+    ledger.withdraw(db, newer, "Q12")
+    assert states(db) == {2: "landed", 3: "rejected"} and ledger.exports_to_load(db) == [unread]
+    assert ledger.accept(db, judged(db, version=2, rows=d.many(d.product, 2))).state == "accepted"
+
+
+def test_a_late_pull_stands_in_when_the_one_on_time_is_withdrawn(db):
+    on_time, late = judged(db, "voso", "stores"), judged(db, "voso", "stores", version=2, is_reconstructed=True)
+    ledger.accept(db, on_time)
+    ledger.accept(db, late)
+    assert states(db) == {1: "accepted", 2: "superseded"}
+    ledger.withdraw(db, on_time, "Q12")
+    assert states(db) == {1: "rejected", 2: "loaded"} and ledger.exports_to_judge(db) == [late]
+
+
+def test_a_withdrawn_window_leaves_the_others_of_its_day(db):
+    first, second = (accepted(db, "voso", "orders", version=n) for n in (1, 2))
+    ledger.withdraw(db, second, "Q11")
+    assert states(db) == {1: "accepted", 2: "rejected"} and changes(db)[-1] == (second, "withdrawn")
 
 
 def test_windows_and_forms_add_up_instead_of_replacing(db):

@@ -169,6 +169,18 @@ def test_what_a_higher_version_has_replaced_does_not_come_back(db, settings, rul
     assert quarantine.open_matters(db) == []
 
 
+def test_what_waits_of_a_replaced_version_waits_again_when_the_newer_is_withdrawn(db, settings):
+    first = delivered(db, settings, "orders", [*orders(), d.line(901, payment_method="Vàng")])
+    dismiss(db, rule="Q06")
+    second = delivered(db, settings, "orders", d.many(d.line, 100), version=2)
+    assert (state(db, first), state(db, second)) == ("superseded", "accepted") and quarantine.open_matters(db) == []
+    ledger.withdraw(db, second, "Q12 matched_households")
+    assert (state(db, first), state(db, second)) == ("accepted", "rejected")
+    assert rows(db, "rule_name, state, closed_by", first) == [("order_total", "dismissed", WHO), ("payment_method_words", "open", None)]
+    assert [(m.version, m.kind) for m in quarantine.open_matters(db)] == [(1, "rows"), (2, "rejected")]
+    ledger.conservation(db, first)
+
+
 def test_data_that_count_stay_when_a_rule_gets_stricter(db, settings, rules):
     """The last good state carries on, row for row; it is told, and the run that replays is red."""
     export_id = delivered(db, settings, "orders", orders())
@@ -292,8 +304,9 @@ def test_selections_narrow_each_other(db, settings):
 
     assert found(class_="postmart/orders", rule="Q03") == ["postmart/orders 2021-09-15 v1 Q03"]
     assert found(class_="postmart", day="2021-09-14", rule="order_total") == ["postmart/orders 2021-09-14 v1 Q06"]
-    assert found(rule="status_raw_words") == ["postmart/stores 2021-09-14 v1 Q03"], "a rejected delivery is found by the rows that broke it"
-    assert len(found()) == 3
+    assert any("PM_LSN_GIANHANG_20210914_v1.xlsx row " in m.told for m in quarantine.open_matters(db)), "also of a rejected delivery: file and rows"
+    assert found(rule="status_raw_words") == ["postmart/stores 2021-09-14 v1 Q03"] * 2, "its limit, and the rows that broke it"
+    assert len(found()) == 4
     assert [o.label for o in replay(db, settings, rule="Q03")] == ["postmart/stores 2021-09-14 v1", "postmart/orders 2021-09-15 v1"]
 
 
