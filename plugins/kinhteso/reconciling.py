@@ -155,13 +155,19 @@ def land_postmart(conn: psycopg.Connection[Any], sftp: Any, settings: Settings, 
     if last < settings.first_day:
         return arrivals
     known = ledger.known_versions(conn, "postmart", "orders", last, "month")
-    try:
-        for delivery in postmart.land_month(sftp, month, contract, Landing(settings.landing), lambda n: known[n].sha256 if n in known else None):
-            arrivals.landed.append(ledger.landed(conn, delivery, run_id))
-    except (DeliveryRefused, ledger.ContentChanged) as error:
-        log.error("%s", error)
-        arrivals.refused.append(str(error))
-        note_refusal(conn, "postmart", "orders", "month", last, str(error), run_id)
+    taken = max((e.version for e in known.values() if e.state == "accepted"), default=0)
+    for version, came in postmart.land_month(sftp, month, contract, Landing(settings.landing), lambda n: known[n].sha256 if n in known else None):
+        try:
+            if isinstance(came, DeliveryRefused):
+                raise came
+            arrivals.landed.append(ledger.landed(conn, came, run_id))
+        except (DeliveryRefused, ledger.ContentChanged) as error:
+            if version < taken:  # F11: an older version changes nothing, nor does a damaged one
+                log.info("ignored, v%s is accepted: %s", taken, error)
+                continue
+            log.error("%s", error)
+            arrivals.refused.append(str(error))
+            note_refusal(conn, "postmart", "orders", "month", last, str(error), run_id)
     arrivals.is_due = not (known or arrivals.landed or arrivals.refused)
     return arrivals
 
@@ -189,21 +195,24 @@ def note_refusal(conn: psycopg.Connection[Any], source: str, dataset: str, unit:
 
 
 def compare(conn: psycopg.Connection[Any], settings: Settings, source: str, dataset: str, run_id: str | None, read: Any = None) -> list[Reconciliation]:
-    """Load, judge, compare and mend with all that is landed of ``dataset``, the whole state before the re-read. Of Postmart, the accepted files of
-    the newest month are compared again: a correction that came since may differ from them.
+    """Load, judge, compare and mend with all that is landed of ``dataset``, the whole state before the re-read. Of Postmart, the accepted file of
+    the newest month, in its highest version, is compared again: a correction that came since may differ from it.
 
     Raises intake.StepFailed naming what was refused, after all that could be done was done.
     """
     contract = contracts.load_contract(source, dataset)
     waiting = conn.execute(
         """select export_id, state from ops.export where source = %(source)s and dataset = %(dataset)s and unit = any(%(units)s)
-             and (state in ('landed', 'loaded') or (state = 'accepted' and unit = 'month' and business_day =
-                  (select max(business_day) from ops.export where source = %(source)s and dataset = %(dataset)s and unit = 'month')))
+             and (state in ('landed', 'loaded') or (state = 'accepted' and unit = 'month' and (business_day, version) =
+                  (select business_day, max(version) filter (where state = 'accepted') from ops.export
+                   where source = %(source)s and dataset = %(dataset)s and unit = 'month' group by 1 order by 1 desc limit 1)))
            order by business_day, array_position(array['month', 'bulk', 'reread'], unit), version""",
         {"source": source, "dataset": dataset, "units": list(UNITS)},
     ).fetchall()
     done, refused = [], []
     for export_id, state in waiting:
+        if ledger.gives_way(conn, export_id):
+            continue
         try:
             if state == "landed":
                 loading.load(conn, export_id, contract, Landing(settings.landing), settings.phone_key, read=read)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -182,23 +182,30 @@ def month_name(month: date, version: int) -> str:
     return f"PM_LSN_THANG_{month:%Y%m}_v{version}.zip"
 
 
-def land_month(sftp: Any, month: date, contract: Contract, landing: Landing, known: Callable[[int], str | None]) -> list[Delivery]:
-    """Land each version of the month's file that the outbox holds and whose bytes are not ``known`` (version -> SHA-256).
+def land_month(
+    sftp: Any, month: date, contract: Contract, landing: Landing, known: Callable[[int], str | None]
+) -> Iterator[tuple[int, Delivery | DeliveryRefused]]:
+    """Land each version of the month's file that the outbox holds and whose bytes are not ``known`` (version -> SHA-256), lowest version first.
 
     The contract names the file and its day, no folder, manifest or marker: it is looked for in the folders of the month's last day and of the
     5th to the 11th after it, and in the outbox itself. It is complete when its name is there (EXPORTS §9.1: uploaded as .part, then renamed);
-    what a manifest beside it declares has to hold. Raises DeliveryRefused (F01) for a file that does not.
+    what a manifest beside it declares has to hold. Of a file that does not the refusal (F01) is given in its place: it holds up no higher version.
     """
     last = (month.replace(day=28) + timedelta(days=4)).replace(day=1) - timedelta(days=1)
-    found: list[Delivery] = []
+    places: dict[int, tuple[str, set[str]]] = {}
     for day in (last, *(last + timedelta(days=n) for n in range(5, 12)), None):
         folder, names = _listing(sftp, day) if day else _listing_of(sftp, "")
         for version in range(1, 10):
-            name = month_name(month, version)
-            if name in names and version not in {d.version for d in found}:
-                delivery = _land_month(sftp, folder, names, name, last, version, contract, landing, known(version))
-                found += [delivery] if delivery else []
-    return found
+            if month_name(month, version) in names:
+                places.setdefault(version, (folder, names))
+    for version, (folder, names) in sorted(places.items()):
+        try:
+            delivery = _land_month(sftp, folder, names, month_name(month, version), last, version, contract, landing, known(version))
+        except DeliveryRefused as error:
+            yield version, error
+        else:
+            if delivery:
+                yield version, delivery
 
 
 def _land_month(
