@@ -22,13 +22,13 @@ def settings_in(folder: Path, first_day: dt.date = dt.date(2021, 9, 12)) -> Sett
     return Settings(str(folder / "landing"), str(folder / "inbox"), d.PHONE_KEY, first_day)
 
 
-def content(dataset: str, rows: list[dict], renamed: dict[str, str] | None = None) -> bytes:
-    """The file of a Postmart dataset; ``renamed`` gives headings another text."""
-    contract = load_contract("postmart", dataset)
+def content(dataset: str, rows: list[dict], renamed: dict[str, str] | None = None, suffix: str | None = None) -> bytes:
+    """The file of a Postmart dataset; ``renamed`` gives headings another text, ``suffix`` another form than the dataset's own."""
+    contract, suffix = load_contract("postmart", dataset), suffix or SUFFIX[dataset]
     head = [(renamed or {}).get(c.heading, c.heading) for c in contract.columns]
     lines = [[row.get(c.name) for c in contract.columns] for row in rows]
     out = io.BytesIO()
-    if SUFFIX[dataset] == "xlsx":
+    if suffix == "xlsx":
         with xlsxwriter.Workbook(out) as book:
             page = book.add_worksheet(contract.file["sheet"])
             page.write(0, 0, "BƯU ĐIỆN TỈNH LẠNG SƠN")
@@ -39,7 +39,7 @@ def content(dataset: str, rows: list[dict], renamed: dict[str, str] | None = Non
         return out.getvalue()
     text = io.StringIO()
     csv.writer(text, delimiter=";", lineterminator="\r\n").writerows([head, *lines])
-    if SUFFIX[dataset] == "csv":
+    if suffix == "csv":
         return text.getvalue().encode("utf-8-sig")
     with zipfile.ZipFile(out, "w") as archive:
         archive.writestr("PM_LSN_p01of01.csv", text.getvalue().encode("utf-8-sig"))
