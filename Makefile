@@ -3,6 +3,9 @@ SHELL := /bin/sh
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Half of a test's time is waiting for clocks and servers; each process has a PostgreSQL of its own.
+WORKERS ?= 2
+PARALLEL = -n $(WORKERS) --dist worksteal
 RUN := PYTHONPATH=plugins:. PYTHONWARNINGS=ignore $(BIN)/python
 STAMP := $(VENV)/.installed-$(shell cat requirements-dev.txt requirements-uv.txt 2>/dev/null | cksum | cut -d' ' -f1)
 
@@ -31,10 +34,10 @@ demo: install ## from nothing to the campaign's numbers, about five minutes
 	@$(RUN) -m kinhteso.local demo
 
 test: install ## everything that has to pass
-	@$(RUN) -m pytest -q -m "not only_faults"
+	@$(RUN) -m pytest -q $(PARALLEL) -m "not only_faults"
 
 faults: install ## the faults that have a case, one by one; writes docs/faults.md once all have
-	@KINHTESO_FAULTS_REPORT=docs/faults.md $(RUN) -m pytest -q tests/faults
+	@KINHTESO_FAULTS_REPORT=docs/faults.md $(RUN) -m pytest -q $(PARALLEL) tests/faults
 
 lint: install ## ruff, mypy, sqlfluff, layer rule: check only
 	@$(BIN)/ruff check .

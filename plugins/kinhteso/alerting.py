@@ -24,7 +24,7 @@ from zoneinfo import ZoneInfo
 import psycopg
 from psycopg.rows import dict_row
 
-from kinhteso import contracts
+from kinhteso import contracts, mishaps
 
 LOCAL = ZoneInfo("Asia/Ho_Chi_Minh")
 DEADLINE = time(9, 0)  # EXPORTS §9.1
@@ -560,7 +560,7 @@ def tell(
 
 def reason_of(error: BaseException) -> str:
     """The type of an error and its first line, without what may hold data or secrets: long digits, quoted words, addresses."""
-    first = (str(error).strip().splitlines() or [""])[0][:300].replace("\0", "␀")
+    first = mishaps.first_line(error)
     return f"{type(error).__name__}: {scrub(first)}" if first else type(error).__name__
 
 

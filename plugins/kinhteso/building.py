@@ -18,6 +18,8 @@ from typing import Any
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
+from kinhteso import mishaps
+
 BEGINNING = date(1, 1, 1)
 #: Bases are the figures at the end of the day before the first kick-off (KPI §1.7), so the tables begin there at the latest.
 KPI_FROM_AT_LATEST = date(2021, 7, 19)
@@ -222,7 +224,7 @@ def run_dbt(dsn: str, arguments: list[str], state_dir: Path) -> Any:
 def _keep_results(dsn: str, result: Any) -> list[str]:
     """Write per-node results to ops.dbt_result; return one line per failure, for a person."""
     if result.result is None or not hasattr(result.result, "results"):
-        return [str(result.exception or "dbt gave no result")]
+        return [_line(result.exception) if result.exception else "dbt gave no result"]
     invocation = result.result.metadata.invocation_id if hasattr(result.result, "metadata") else os.urandom(8).hex()
     rows, failures = [], []
     for r in result.result.results:
@@ -237,6 +239,11 @@ def _keep_results(dsn: str, result: Any) -> list[str]:
             rows,
         )
     return failures
+
+
+def _line(error: BaseException | None) -> str:
+    """Never nothing: a MemoryError has no words of its own."""
+    return str(error).strip() or repr(error)
 
 
 #: Looked up when orders are found again: without them a day would cost what history holds.
@@ -280,10 +287,12 @@ def build(dsn: str, first_day: date, *, full_refresh: bool = False, state_dir: P
                 ("failed" if failed else "built", "\n".join(failures)[:4000] or None, scope.build_id),
             )
     if failed:
-        listed = "\n  ".join(failures[:10]) or str(result.exception)
+        listed = "\n  ".join(failures[:10]) or _line(result.exception)
+        what_next = mishaps.in_text(listed) or (
+            "read the failing rows in schema dbt_failures, mend the model, seed or source, run the task again. Runbook: docs/runbooks/build-failed.md"
+        )
         raise BuildFailed(
             f"The warehouse was not built (build {scope.build_id}, business date {scope.business_date}); the last release stands.\n  {listed}\n"
-            "Owner: data-platform. Next: read the failing rows in schema dbt_failures, mend the model, seed or source, run the task again. "
-            "Runbook: docs/runbooks/build-failed.md"
+            f"Owner: data-platform. Next: {what_next}"
         )
     return scope

@@ -26,7 +26,7 @@ import psycopg
 import yaml
 from psycopg.rows import dict_row
 
-from kinhteso import building, contracts, ledger
+from kinhteso import building, contracts, ledger, mishaps
 
 RUNBOOK = "docs/runbooks/check-failed.md"
 SAMPLE = 5
@@ -142,7 +142,7 @@ def _run(conn: psycopg.Connection[Any], check: Mapping[str, Any], scope: buildin
             rows = cursor.execute(query_of(check, scope, transitions)).fetchall()  # type: ignore[arg-type]
     except psycopg.Error as error:
         raise CheckBroken(
-            f"{check['rule']} {check['name']} (expectations/warehouse.yml) could not be evaluated: {(str(error).splitlines() or ['no message'])[0]}. "
+            f"{check['rule']} {check['name']} (expectations/warehouse.yml) could not be evaluated: {mishaps.first_line(error, 'no message')}. "
             f"Nothing is published. Correct its query, clear the task. Runbook: {RUNBOOK}"
         ) from None
     found = [_result(conn, check, scope, row) for row in rows]
@@ -235,11 +235,8 @@ def _keep(conn: psycopg.Connection[Any], scope: building.BuildScope, name: str, 
     updates = ", ".join(f"{c} = excluded.{c}" for c in columns if c not in key)
     with conn.cursor() as cursor:
         cursor.executemany(
-            f"insert into ops.day_check as day_check ({', '.join(columns)}) values ({', '.join(['%s'] * len(columns))})"  # type: ignore[arg-type]
-            # What made the coming release red stays told, also where the version that stands again passes.
-            f" on conflict ({', '.join(key)}) do update set {updates}, checked_at = now()"
-            " where not day_check.withdrawn or excluded.withdrawn"
-            " or day_check.build_id <= coalesce((select max(build_id) from ops.build where state = 'published'), 0)",
+            f"insert into ops.day_check ({', '.join(columns)}) values ({', '.join(['%s'] * len(columns))})"  # type: ignore[arg-type]
+            f" on conflict ({', '.join(key)}) do update set {updates}, checked_at = now()",
             [
                 (r.business_day, r.source, r.dataset, r.commune_code, r.rule_id, r.rule_name, r.rule, r.outcome, r.passed, r.rows_failed, r.rows_total,
                  json.dumps(r.sample, ensure_ascii=False) if r.sample else None, r.figure, r.bound, r.export_id, r.withdrawn, scope.build_id)
@@ -295,4 +292,13 @@ def failures(conn: psycopg.Connection[Any], build_id: int) -> list[str]:
         f"{r.rule_id} {r.rule_name}, {r.about}: {in_words(r)}" + (" The delivery was withdrawn; the last good state carries on." if r.withdrawn else "")
         for r in found
         if not r.commune_code or r.rule_name not in over_all
-    ]
+    ] + _withdrawn_since(conn, build_id, {r.export_id for r in found if r.withdrawn})
+
+
+def _withdrawn_since(conn: psycopg.Connection[Any], build_id: int, told: set[int | None]) -> list[str]:
+    """A line per delivery that was withdrawn before the build and of which ops.day_check tells no more: the version that stands again was checked
+    after it."""
+    query = """select distinct e.export_id, e.business_day, e.source, e.dataset, e.version, e.reason from ops.change c join ops.export e using (export_id)
+               where c.kind = 'withdrawn' and c.build_id = %s and e.state = 'rejected' and not e.export_id = any(%s) order by 2, 3, 4, 5"""
+    rows = conn.execute(query, [build_id, [i for i in told if i is not None]]).fetchall()
+    return [f"{source}/{dataset} {day} v{version}: {reason} The last good state carries on." for _, day, source, dataset, version, reason in rows]

@@ -153,14 +153,16 @@ def is_replay(context: Mapping[str, Any]) -> bool:
 @contextmanager
 def warehouse() -> Iterator[psycopg.Connection[Any]]:
     """A connection to the warehouse with its tables in place (connection id ``warehouse``)."""
+    from kinhteso import mishaps
     from kinhteso import warehouse as database
 
-    conn = database.connect(warehouse_dsn())
-    try:
-        database.migrate(conn)
-        yield conn
-    finally:
-        conn.close()
+    with mishaps.told():
+        conn = database.connect(warehouse_dsn())
+        try:
+            database.migrate(conn)
+            yield conn
+        finally:
+            conn.close()
 
 
 def warehouse_dsn() -> str:

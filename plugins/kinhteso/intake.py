@@ -264,7 +264,7 @@ def expected(conn: psycopg.Connection[Any], settings: Settings, source: str, dat
     except Exception as error:
         # What says no more than that we broke is told as a failed task, not as something about the delivery.
         is_told = isinstance(error, DeliveryRefused) or type(error).__name__ == "AirflowFailException"
-        reason = str(error) if is_told and str(error) else f"task failed: {_first_line(error)}"
+        reason = str(error) if is_told and str(error) else f"task failed: {mishaps.in_words(error) or mishaps.named(error)}"
         ledger.expect(conn, source, dataset, day, deadline(day), mode=contract.mode, reason=reason[:REASON_LENGTH])
         raise
 
@@ -303,15 +303,10 @@ def _unforeseen(contract: contracts.Contract, day: date, error: Exception) -> Ex
         f"{contract.source}/{contract.dataset} {day}: "
         + (
             mishaps.in_words(error)
-            or f"{_first_line(error)}. No rule foresees this. The next run tries again; if it stays, tell the data platform team. "
+            or f"{mishaps.named(error)}. No rule foresees this. The next run tries again; if it stays, tell the data platform team. "
             "Runbook: docs/runbooks/export-rejected.md"
         )
     )
-
-
-def _first_line(error: Exception) -> str:
-    """The type and the first line of an error: what the database adds in further lines may hold values of rows."""
-    return f"{type(error).__name__}: {(str(error).splitlines() or ['no message'])[0][:300]}".replace("\0", "␀")
 
 
 def _each(conn: psycopg.Connection[Any], export_ids: Iterable[int], step: Callable[[int], Any], refusals: tuple[type[Exception], ...]) -> list[int]:
@@ -329,7 +324,7 @@ def _each(conn: psycopg.Connection[Any], export_ids: Iterable[int], step: Callab
             label = ledger.get(conn, export_id).label
             log.error("%s", label, exc_info=error)
             broken.append(
-                f"{label}: {mishaps.in_words(error) or _first_line(error)}. It stays where it was; the next try or run takes it up again. "
+                f"{label}: {mishaps.in_words(error) or mishaps.named(error)}. It stays where it was; the next try or run takes it up again. "
                 "If it stays, tell the data platform team."
             )
     if broken:

@@ -28,7 +28,7 @@ from zoneinfo import ZoneInfo
 import psycopg
 from psycopg import sql
 
-from kinhteso import ledger
+from kinhteso import ledger, mishaps
 from kinhteso.building import project_dir
 from kinhteso.warehouse import raw_columns
 
@@ -90,6 +90,7 @@ class Check:
     figure: float | None = None
     bound: float | None = None
     places: str | None = None  # file and first rows in it of what fails
+    asked: tuple[str, dict[str, Any]] | None = None  # what Great Expectations was asked: class and arguments
 
 
 @dataclass(frozen=True, slots=True)
@@ -558,7 +559,7 @@ def _ask_great_expectations(conn: psycopg.Connection, export: ledger.Export, row
             # Batch.validate() does just this, but reads the rows once more to make the batch it begins with.
             result = Validator(batch, result_format=ResultFormat.BASIC).validate_expectation_suite(gx_suite)
         except Exception as error:
-            raise JudgementBroken(f"{export.label}: Great Expectations could not judge it: {type(error).__name__}: {_first_line(error)}") from None
+            raise JudgementBroken(f"{export.label}: Great Expectations could not judge it: {mishaps.named(error)}") from None
         finally:
             _close(source)
     counts: dict[str, int] = {}
@@ -576,11 +577,15 @@ def _ask_great_expectations(conn: psycopg.Connection, export: ledger.Export, row
 
 def _expectation(gxe: Any, rule: Rule) -> Any:
     common = {"severity": SEVERITY[rule.outcome], "description": rule.says, "meta": {"name": rule.name, "rule": rule.rule, "outcome": rule.outcome}}
+    kind, arguments = _question(rule)
+    return getattr(gxe, kind)(**arguments, **common)
+
+
+def _question(rule: Rule) -> tuple[str, dict[str, Any]]:
+    """The class of Great Expectations that a rule is, and its arguments."""
     if rule.native:
-        kind, arguments = rule.native
-        return getattr(gxe, kind)(**arguments, **common)
-    query = rule.query or f'select source_row, row_key from {{batch}} where "flag__{rule.name}"'
-    return gxe.UnexpectedRowsExpectation(unexpected_rows_query=query, **common)
+        return rule.native
+    return "UnexpectedRowsExpectation", {"unexpected_rows_query": rule.query or f'select source_row, row_key from {{batch}} where "flag__{rule.name}"'}
 
 
 def _raised(info: Any) -> str | None:
@@ -588,12 +593,8 @@ def _raised(info: Any) -> str | None:
     records = [info] if info and "raised_exception" in info else list((info or {}).values())
     for record in records:
         if isinstance(record, dict) and record.get("raised_exception"):
-            return _first_line(record.get("exception_message") or "no message")
+            return mishaps.first_line(record.get("exception_message") or "", "no message")
     return None
-
-
-def _first_line(error: Any) -> str:
-    return (str(error).strip().splitlines() or ["no message"])[0][:500]
 
 
 def _close(source: Any) -> None:
@@ -626,7 +627,7 @@ def _count(conn: psycopg.Connection, export: ledger.Export, rules: Sequence[Rule
                 sample, places = _first_keys(conn, rule.bad), _places(conn, export, rule.bad)
         if ours != theirs:
             differing.append(f"{rule.name}: Great Expectations {theirs}, SQL {ours}")
-        checks.append(Check(rule.rule, rule.name, rule.outcome, rule.says, ours == 0, ours, total, sample, places=places))
+        checks.append(Check(rule.rule, rule.name, rule.outcome, rule.says, ours == 0, ours, total, sample, places=places, asked=_question(rule)))
     if differing:
         raise JudgementBroken("Great Expectations and SQL count differently, so nothing was decided: " + "; ".join(differing))
     return checks
@@ -714,11 +715,13 @@ def _store_results(conn: psycopg.Connection, export: ledger.Export, checks: Sequ
     conn.execute("delete from ops.check_result where export_id = %s and rule_name not similar to '(reader|landing)_warning_%%'", [export.export_id])
     with conn.cursor() as cursor:
         cursor.executemany(
-            """insert into ops.check_result (export_id, rule_id, rule_name, rule, outcome, passed, rows_failed, rows_total, sample, figure, bound, places)
-               values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)""",
+            """insert into ops.check_result (export_id, rule_id, rule_name, rule, outcome, passed, rows_failed, rows_total, sample, figure, bound, places,
+                 expectation, arguments)
+               values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)""",
             [
                 (export.export_id, c.rule, c.name, c.says, c.outcome, c.passed, c.rows_failed, c.rows_total,
-                 json.dumps(c.sample, ensure_ascii=False) if c.sample else None, c.figure, c.bound, c.places)
+                 json.dumps(c.sample, ensure_ascii=False) if c.sample else None, c.figure, c.bound, c.places,
+                 c.asked[0] if c.asked else None, json.dumps(c.asked[1], ensure_ascii=False) if c.asked else None)
                 for c in checks
             ],
         )  # fmt: skip

@@ -293,8 +293,8 @@ def reject(conn: psycopg.Connection, id: int, reason: str) -> Export:
 def withdraw(conn: psycopg.Connection, id: int, reason: str) -> Export:
     """Take an accepted export back out of what counts, after a check over the built tables failed it; the last good state carries on.
 
-    It is rejected then, as if the judge had refused it: what it had replaced counts again, and the next build is told. Where it is not accepted any
-    more nothing happens.
+    It is rejected then, as if the judge had refused it: what it had replaced counts as before. The next build is told. Where it is not accepted
+    any more nothing happens.
     """
     export = get(conn, id)
     with locked(conn, export.source, export.dataset, export.business_day):
@@ -306,25 +306,29 @@ def withdraw(conn: psycopg.Connection, id: int, reason: str) -> Export:
         return get(conn, id)
 
 
-def _stand_again(conn: psycopg.Connection, gone: Export) -> None:
-    """What ``gone`` had replaced counts again; what came beside it and was not even read for its sake is read by the next run."""
-    of_the_day = "source = %s and dataset = %s and unit = %s and business_day = %s"
-    key = [gone.source, gone.dataset, gone.unit, gone.business_day]
-    replaced = _exports(conn, f"{of_the_day} and state = 'superseded' and accepted_at is not null order by ended_at desc, version desc limit 1 for update", key)
-    for older in replaced:
-        conservation(conn, older.export_id)
-        conn.execute("update ops.export set state = 'accepted', reason = null, ended_at = null where export_id = %s", [older.export_id])
-        change(conn, older, "accepted")
+def _stand_again(conn: psycopg.Connection, withdrawn: Export) -> None:
+    """Undo what the acceptance of ``withdrawn`` did to the other versions of its day: the best of those that counted counts again, a better one
+    that was set aside unread is read after all, and what waited for a person in them waits again."""
+    if not _replaces(withdrawn):
+        return
+    key = [withdrawn.source, withdrawn.dataset, withdrawn.unit, withdrawn.business_day]
+    for other in sorted(
+        _exports(conn, "source = %s and dataset = %s and unit = %s and business_day = %s and state = 'superseded'", key), key=_rank, reverse=True
+    ):
+        if other.accepted_at:
+            conn.execute("update ops.export set state = 'accepted', reason = null, ended_at = null where export_id = %s", [other.export_id])
+            change(conn, other, "accepted")
+            break
+        conn.execute(
+            "update ops.export set state = 'landed', reason = %s, loaded_at = null, judged_at = null, ended_at = null where export_id = %s",
+            [f"read after all: v{withdrawn.version} was withdrawn", other.export_id],
+        )
     conn.execute(
-        f"""update ops.quarantine_row set state = 'open', state_reason = null, closed_at = null, closed_by = null
-            where export_id in (select export_id from ops.export where {of_the_day})
-              and state = 'dismissed' and closed_by = 'pipeline' and state_reason = %s""",  # type: ignore[arg-type]
-        [*key, _replaced_by(gone)],
-    )
-    conn.execute(
-        f"""update ops.export set state = case when loaded_at is null then 'landed' else 'loaded' end, ended_at = null, reason = %s
-            where {of_the_day} and state = 'superseded' and accepted_at is null""",  # type: ignore[arg-type]
-        [f"v{gone.version} was withdrawn", *key],
+        """update ops.quarantine_row as q set state = 'open', state_reason = null, closed_at = null, closed_by = null
+           from ops.export as e
+           where e.export_id = q.export_id and e.source = %s and e.dataset = %s and e.unit = %s and e.business_day = %s
+             and q.state = 'dismissed' and q.closed_by = 'pipeline' and q.state_reason = %s""",
+        [*key, f"replaced by v{withdrawn.version}"],
     )
 
 
@@ -385,9 +389,19 @@ def _rejected_before(conn: psycopg.Connection, export: Export) -> list[Export]:
     )
 
 
+def _replaces(export: Export) -> bool:
+    """Whether one export of the day counts, this or another; windows, registers and what is reconciled add up."""
+    return export.source != "registers" and export.mode != "window" and not export.unit
+
+
+def _rank(export: Export) -> tuple[bool, int]:
+    """Which of several exports of a day counts: of Vỏ Sò one that was pulled on time, then the highest version."""
+    return not (export.source == "voso" and export.is_reconstructed), export.version
+
+
 def _accepted_rivals(conn: psycopg.Connection, export: Export) -> list[Export]:
     """Accepted exports that cannot count beside this one."""
-    if export.source == "registers" or export.mode == "window" or export.unit:
+    if not _replaces(export):
         return []
     return _exports(
         conn,

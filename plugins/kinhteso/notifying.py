@@ -270,7 +270,8 @@ def deadline_passed(context: Mapping[str, Any]) -> None:
     if str(run.get("state")) in ("failed", "success"):
         return
     dag_id, day = str(run["dag_id"]), (run.get("conf") or {}).get("business_day") or run.get("partition_key")
-    words = f"run {run['dag_run_id']}: {run.get('state')} at its deadline {context['deadline']['deadline_time']}"
+    due = datetime.fromisoformat(str(context["deadline"]["deadline_time"])).astimezone(alerting.LOCAL)
+    words = f"run {run['dag_run_id']}: {run.get('state')} at its deadline {due:%d/%m/%Y %H:%M} (UTC+7)"
     tell([Cause(f"run_late|{dag_id}|{day or 'no day'}", "run_late", _facts(dag_id, day, words), _SOURCES.get(dag_id))])
 
 

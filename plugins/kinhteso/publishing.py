@@ -219,7 +219,8 @@ def publish(dsn: str, scope: BuildScope, *, lock_seconds: int = LOCK_SECONDS) ->
     build has begun since, PublishBlocked when a reader holds a table for longer than ``lock_seconds`` that has to be made again (F104).
     """
     try:
-        return mishaps.again_when_in_the_way(lambda: _publish(dsn, scope, lock_seconds))
+        with mishaps.told(but=psycopg.errors.LockNotAvailable):
+            return mishaps.again_when_in_the_way(lambda: _publish(dsn, scope, lock_seconds))
     except psycopg.errors.LockNotAvailable as error:
         raise PublishBlocked(
             f"Release of build {scope.build_id} ({scope.business_date}) was not published: a table of bi has new columns and somebody has held it for more "

@@ -20,7 +20,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import class_row
 
-from kinhteso import contracts, ledger
+from kinhteso import contracts, ledger, mishaps
 from kinhteso.settings import Settings
 
 ACTIONS = ("replay", "dismiss")
@@ -214,7 +214,7 @@ def replay(conn: psycopg.Connection[Any], settings: Settings, selection: Selecti
 
 
 def _replay_one(conn: psycopg.Connection[Any], settings: Settings, export_id: int, who: str) -> Outcome:
-    from kinhteso import intake, judging, loading
+    from kinhteso import judging, loading
     from kinhteso.landing import Landing
 
     export, before = ledger.get(conn, export_id), _rows(conn, export_id)
@@ -232,7 +232,7 @@ def _replay_one(conn: psycopg.Connection[Any], settings: Settings, export_id: in
         if conn.broken:
             raise
         log.error("%s", export.label, exc_info=error)
-        trouble = f"broke: {intake._first_line(error)}. It stays where it was; replay it again, and if it breaks again, tell the data platform team."
+        trouble = f"broke: {mishaps.named(error)}. It stays where it was; replay it again, and if it breaks again, tell the data platform team."
     with conn.transaction():
         conn.execute(
             "update ops.quarantine_row set closed_by = %s where export_id = %s and closed_by = 'pipeline' and state = 'replayed' and closed_at >= %s",

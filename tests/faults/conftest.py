@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 import report
 from case import Baseline, build_baseline
+from report import Told
 
-_RESULTS: dict[str, report.Told] = {}
+_RESULTS: dict[str, Told] = {}
 
 
 @pytest.fixture(scope="session")
@@ -23,15 +25,15 @@ class Teller:
     """Collects what a test saw of each fault that it strikes."""
 
     def __init__(self) -> None:
-        self.told: dict[str, report.Told] = {}
+        self.told: dict[str, Told] = {}
 
     def saw(self, number: str, *texts: str) -> None:
         """Add to the column "Seen" (no timings, no hashes: the table is checked in)."""
-        self.told.setdefault(number, report.Told(number)).seen += texts
+        self.told.setdefault(number, Told(number)).seen += texts
 
     def rows(self, number: str, lost: int, doubled: int) -> None:
         """Rows lost and doubled after the fault, counted by `invariants.conserved`."""
-        told = self.told.setdefault(number, report.Told(number))
+        told = self.told.setdefault(number, Told(number))
         told.lost, told.doubled = max(lost, told.lost or 0), max(doubled, told.doubled or 0)
 
 
@@ -41,13 +43,19 @@ def teller(request: pytest.FixtureRequest) -> Iterator[Teller]:
     teller = Teller()
     for mark in request.node.iter_markers("fault"):
         for number in mark.args:
-            teller.told.setdefault(number, report.Told(number))
+            teller.told.setdefault(number, Told(number))
     yield teller
     passed = bool(getattr(request.node, "call_passed", False))
-    for number, told in teller.told.items():
-        known = _RESULTS.setdefault(number, report.Told(number, passed=True))
+    # The table is made by the process that prints; a test may have run in another one.
+    request.node.user_properties += [("fault", asdict(replace(told, passed=passed))) for told in teller.told.values()]
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Take up what a test told of its faults."""
+    for told in (Told(**value) for name, value in report.user_properties if name == "fault" and report.when == "teardown"):
+        known = _RESULTS.setdefault(told.number, Told(told.number, passed=True))
         known.seen += told.seen
-        known.passed = known.passed and passed
+        known.passed = known.passed and told.passed
         for name in ("lost", "doubled"):
             if getattr(told, name) is not None:
                 setattr(known, name, max(getattr(known, name) or 0, getattr(told, name)))

@@ -138,8 +138,8 @@ def conserved(conn: psycopg.Connection[Any], landing: Path) -> Books:
 # ---- I2, I3: what is published -------------------------------------------------------------------------------------------------
 
 
-def published(conn: psycopg.Connection[Any]) -> dict[str, str]:
-    """Digest of each table of `bi`, without its stamps."""
+def published(conn: psycopg.Connection[Any], origin: str | None = None) -> dict[str, str]:
+    """Digest of each table of `bi`, without its stamps. ``origin``: a table (export_id, source_row, origin) whose text stands for these two."""
     digests = {}
     for (table,) in conn.execute(
         "select table_name from information_schema.tables where table_schema = 'bi' and table_type = 'BASE TABLE' order by 1"
@@ -151,9 +151,13 @@ def published(conn: psycopg.Connection[Any]) -> dict[str, str]:
             ).fetchall()
             if c not in STAMPS
         ]
-        row = ", ".join(f'"{c}"' for c in columns)
+        named = f'bi."{table}" as t'
+        if origin and {"export_id", "source_row"} <= set(columns):
+            columns = [c for c in columns if c not in ("export_id", "source_row")]
+            named += f" left join {origin} using (export_id, source_row)"
+        row = ", ".join(f'"{c}"' for c in columns) + (", coalesce(origin, concat_ws(' ', export_id, source_row))" if "join" in named else "")
         (digest,) = conn.execute(
-            f"select md5(coalesce(string_agg(md5(row({row})::text), '' order by md5(row({row})::text)), '')) from bi.\"{table}\""  # type: ignore[arg-type]
+            f"select md5(coalesce(string_agg(md5(row({row})::text), '' order by md5(row({row})::text)), '')) from {named}"  # type: ignore[arg-type]
         ).fetchone()  # type: ignore[misc]
         digests[table] = digest
     return digests

@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import resource
 import signal
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import paramiko
-import psycopg
-from kinhteso import building, contracts, intake, ledger, publishing, warehouse
+from kinhteso import building, checking, contracts, intake, mishaps, publishing, warehouse
 from kinhteso.platforms.voso import VosoClient
 from kinhteso.settings import Settings
 
@@ -32,7 +31,7 @@ def outbox(sftp: dict[str, Any]):
 @contextmanager
 def connected(dsn: str):
     """As dagkit.warehouse: tables in place, closed at the end."""
-    with warehouse.connect(dsn) as conn:
+    with mishaps.told(), warehouse.connect(dsn) as conn:
         warehouse.migrate(conn)
         yield conn
 
@@ -84,8 +83,7 @@ def take(
 def build(dsn: str, settings: Settings, state: str, scope: dict | None = None) -> None:
     """The task `build`; its scope goes to the file that stands for XCom."""
     with connected(dsn):
-        pass
-    found = building.build(dsn, settings.first_day, state_dir=Path(state))
+        found = checking.build(dsn, settings.first_day, state_dir=Path(state))
     _hand_over(state, found.to_json() if found else None)
 
 
@@ -95,13 +93,13 @@ def _hand_over(state: str, scope: dict | None) -> None:
     (Path(state) / "xcom").write_text(json.dumps(scope))
 
 
-def publish(dsn: str, settings: Settings, state: str) -> None:
+def publish(dsn: str, settings: Settings, state: str, **options: Any) -> None:
     """The task `publish`, with what `build` handed over."""
     import json
 
     scope = json.loads((Path(state) / "xcom").read_text())
     if scope:
-        publishing.publish(dsn, building.BuildScope.from_json(scope))
+        publishing.publish(dsn, building.BuildScope.from_json(scope), **options)
 
 
 def release(dsn: str, settings: Settings, state: str) -> None:
@@ -149,6 +147,3 @@ def run(job: str, kwargs: dict[str, Any], log: str, environment: dict[str, str])
     if told:
         print("\n".join(told), flush=True)
     os._exit(0)
-
-
-__all__ = ["SOURCES", "ledger", "nullcontext", "psycopg", "run"]

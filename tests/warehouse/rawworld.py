@@ -50,15 +50,20 @@ class RawWorld:
             additive = source == "voso" and dataset not in {"stores", "accounts"}
             if source != "registers" and not additive:
                 old = self.conn.execute(
-                    "update ops.export set state = 'superseded', ended_at = now() where source = %s and dataset = %s and business_day = %s"
-                    " and state = 'accepted' returning export_id",
+                    "update ops.export set state = 'superseded' where source = %s and dataset = %s and business_day = %s and state = 'accepted'"
+                    " returning export_id",
                     (source, dataset, day),
                 ).fetchall()
                 for (old_id,) in old:
                     self._note(old_id, source, dataset, day, "superseded")
-            counts = {"rows_delivered": len(rows), "rows_loaded": len(rows), "rows_quarantined": 0, "rows_duplicate": 0, "rows_superseded": 0}
-            now = datetime.now(UTC)
-            columns = {"mode": "delta", "received_at": now, "is_backlog": False, "is_reconstructed": False, "accepted_at": now, **counts, **export}
+            columns = {
+                "mode": "delta",
+                "received_at": datetime.now(UTC),
+                "accepted_at": datetime.now(UTC),
+                "is_backlog": False,
+                "is_reconstructed": False,
+                **export,
+            }
             names = ", ".join(columns)
             self.conn.execute(
                 f"insert into ops.export (export_id, source, dataset, unit, business_day, version, state, {names})"

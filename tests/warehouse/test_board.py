@@ -1,15 +1,22 @@
 """The board over a real warehouse: what it says of a delivery, that nothing is shown without a login, and that what was delivered is only text."""
 
+import html
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import deliveries as d
 import psycopg
 import pytest
 from fastapi import HTTPException
+from kinhteso import ledger
 from kinhteso.board import facts, pages
 from starlette.testclient import TestClient
 from written import delivered, settings_in
 
+ROOT = Path(__file__).resolve().parents[2]
 HOSTILE = '<script>alert("x")</script>.xlsx'
 
 
@@ -30,8 +37,8 @@ def judged(db, tmp_path):
     return export_id
 
 
-def client(dsn, allowed=lambda: None):
-    return TestClient(pages.create_app(lambda: dsn, allowed), follow_redirects=False)
+def client(dsn, allowed=lambda: None, rights=pages.nobody):
+    return TestClient(pages.create_app(lambda: dsn, allowed, rights), follow_redirects=False)
 
 
 def addresses(app):
@@ -55,16 +62,60 @@ def test_without_a_login_no_route_answers(warehouse_dsn, status):
 
 def test_a_delivery_is_told_with_its_rows_and_checks(warehouse_dsn, judged):
     page = client(warehouse_dsn).get(f"/board/export/{judged}").text
-    assert "order_total" in page and "Tổng thanh toán là" not in page and "make replay-quarantine" in page
-    assert "PM" in page, "the key of the row is named"
+    assert "Tổng thanh toán is Tổng tiền hàng" in page and "make replay-quarantine" in page and f"/board/export/{judged}/data-docs" in page
+    assert "<code>PM2109140000900</code>" in page, "the key of the row is named"
     for path in ("/board", f"/board/day/{d.DAY}", "/board/quarantine", "/board/builds"):
         answer = client(warehouse_dsn).get(path)
         assert answer.status_code == 200, answer.text[:500]
-    assert "orders" in client(warehouse_dsn).get(f"/board/day/{d.DAY}").text and "order_total" in client(warehouse_dsn).get("/board/quarantine").text
+    day = client(warehouse_dsn).get(f"/board/day/{d.DAY}").text
+    assert "orders" in day and f"/board/export/{judged}/data-docs" in day
+    assert "order_total" in client(warehouse_dsn).get("/board/quarantine").text
+
+
+def test_buttons_are_for_those_who_may_start_the_dag(warehouse_dsn, judged):
+    started = 'data-dag="([a-z_]+)"'
+    for path, dags in (
+        (f"/board/day/{d.DAY}", ["postmart_daily", "voso_daily", "registers_intake", "warehouse_daily"]),
+        (f"/board/export/{judged}", ["quarantine_replay", "quarantine_replay"]),
+        ("/board/quarantine", ["quarantine_replay", "quarantine_replay"]),
+    ):
+        assert re.findall(started, client(warehouse_dsn, rights=lambda: lambda dag: True).get(path).text) == dags
+        assert re.findall(started, client(warehouse_dsn).get(path).text) == []
+    day = client(warehouse_dsn, rights=lambda: lambda dag: dag == "voso_daily").get(f"/board/day/{d.DAY}").text
+    assert re.findall(started, day) == ["voso_daily"] and "&#34;replay&#34;" not in day, "a run that says `replay` brings no release"
+
+
+def test_data_docs_show_what_great_expectations_found_and_no_value(warehouse_dsn, db, tmp_path):
+    bad = d.store(900, province_code="99", owner_type="Hợp tác xã <b>lạ</b>")
+    export_id = delivered(db, settings_in(tmp_path), "stores", d.many(d.store, 98) + [bad])
+    failed = [r[0] for r in db.execute("select rule from ops.check_result where export_id = %s and not passed and expectation is not null", [export_id])]
+    asked = db.execute("select count(*) from ops.check_result where export_id = %s and expectation is not null", [export_id]).fetchone()[0]
+    assert failed and asked > 10
+    answer = client(warehouse_dsn).get(f"/board/export/{export_id}/data-docs")
+    page, shown = answer.text, re.sub("<style.*?</style>|<script.*?</script>", "", answer.text, flags=re.S)
+    assert answer.status_code == 200 and "Great Expectations 1." in shown
+    assert shown.count("fa-check-circle") == asked - len(failed) and all(html.escape(rule) in shown for rule in failed)
+    assert "PMS0000900" in shown and "1 unexpected values found" in shown
+    assert shown.index("PMS0000900") < shown.index("fa-check-circle"), "what failed comes first"
+    for value in (bad["owner_name"], bad["phone"], bad["store_name"], "lạ"):
+        assert value not in page
+    assert not re.search(r"(src|href)=[\"'](https?:)?//|https?://|@import|url\(", page), "an address outside"
+    assert not re.search(r"<script(?! nonce)|<link|<img|<iframe| style=| on[a-z]+=", page), "nothing that the content policy would have to stop"
+    assert client(warehouse_dsn, refuse(401)).get(f"/board/export/{export_id}/data-docs").status_code == 401
+    db.execute("update ops.check_result set rule = %s where export_id = %s and not passed", [HOSTILE, export_id])
+    page = client(warehouse_dsn).get(f"/board/export/{export_id}/data-docs").text
+    assert "<script>alert" not in page and "&lt;script&gt;alert" in page
+
+
+def test_a_delivery_judged_before_there_were_data_docs_says_so(warehouse_dsn, db, judged):
+    db.execute("update ops.check_result set expectation = null, arguments = null")
+    assert "judged before Data Docs were kept" in client(warehouse_dsn).get(f"/board/export/{judged}/data-docs").text
+    assert f"/board/export/{judged}/data-docs" not in client(warehouse_dsn).get(f"/board/export/{judged}").text
+    assert client(warehouse_dsn).get("/board/export/1/data-docs").status_code == 404
 
 
 def test_what_was_delivered_is_text_and_nothing_comes_from_outside(warehouse_dsn, judged):
-    for path in (f"/board/export/{judged}", f"/board/day/{d.DAY}", "/board"):
+    for path in (f"/board/export/{judged}", f"/board/day/{d.DAY}", "/board", f"/board/export/{judged}/data-docs"):
         answer = client(warehouse_dsn).get(path)
         assert "<script>alert" not in answer.text
         assert not re.search(r"(src|href)=[\"'](https?:)?//", answer.text), "an address outside"
@@ -90,3 +141,35 @@ def test_the_board_can_change_nothing(warehouse_dsn):
 def test_a_warehouse_that_does_not_answer_is_said(warehouse_dsn):
     answer = TestClient(pages.create_app(lambda: "host=127.0.0.1 port=1 dbname=x user=x", lambda: None), raise_server_exceptions=False).get("/board")
     assert answer.status_code == 503 and "port=1" not in answer.text
+
+
+def test_a_warehouse_that_nobody_named_is_said(warehouse_dsn):
+    def unnamed():
+        raise pages.NoWarehouse("set AIRFLOW_CONN_WAREHOUSE")
+
+    answer = TestClient(pages.create_app(unnamed, lambda: None)).get("/board")
+    assert answer.status_code == 503 and "set AIRFLOW_CONN_WAREHOUSE" in answer.text and "/board/runbooks/warehouse-down" in answer.text
+
+
+def test_the_overview_shows_five_weeks_and_the_way_to_those_before(warehouse_dsn, db):
+    for n in range(facts.DAYS + 3):
+        day = d.DAY - d.dt.timedelta(days=n)
+        ledger.expect(db, "postmart", "products", day, mode="snapshot", deadline=d.dt.datetime(2021, 9, 15, 9, tzinfo=d.dt.UTC), reason="missing")
+    page = client(warehouse_dsn).get("/board").text
+    assert facts.DAYS == 35 and len(re.findall("<th><a", page)) == 35
+    before = client(warehouse_dsn).get("/board" + re.search(r'href="(\?until=[0-9-]+)"', page)[1]).text
+    assert f"/board/day/{d.DAY - d.dt.timedelta(days=facts.DAYS + 2)}" in before
+
+
+def test_the_plugin_asks_for_a_login_whatever_was_imported_before():
+    """In a process that has not imported Airflow's api-server, as the scheduler has not: the app is there, and closed."""
+    code = """
+import sys, kinhteso_plugin
+from starlette.testclient import TestClient
+(given,) = kinhteso_plugin.KinhtesoBoard.fastapi_apps
+assert "airflow.api_fastapi.app" not in sys.modules and "fastapi" not in sys.modules, "only who serves pages pays for them"
+from airflow.api_fastapi.app import create_app
+print(TestClient(given["app"]).get("/board").status_code)
+"""
+    done = subprocess.run([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": str(ROOT / "plugins")}, capture_output=True, text=True, check=False)
+    assert done.stdout.split()[-1:] == ["401"], done.stdout + done.stderr[-2000:]

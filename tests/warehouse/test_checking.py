@@ -7,7 +7,7 @@ from datetime import date, timedelta
 
 import psycopg
 import pytest
-from kinhteso import building, checking, ledger, privacy, publishing
+from kinhteso import building, checking, privacy, publishing
 from kinhteso.contracts import ContractError
 from psycopg.conninfo import make_conninfo
 from rawworld import D0, RawWorld, dmy, dmyhms, local, ms
@@ -321,38 +321,37 @@ def released(dsn):
 
 
 def test_a_snapshot_that_fits_no_household_is_withdrawn_and_the_rest_is_published(world, warehouse_dsn):
-    """Q12: no key fits any more. Of Vỏ Sò the day before carries on, of Postmart the version that the bad one had replaced; the run is red."""
+    """Q12: in version 2 of one platform no key fits any more; version 1 stands, the other platform and the orders go out, the run is red."""
     release, red, _ = released(warehouse_dsn)
     assert red == []
     conn = world.conn
-    seen = """select sum(households_with_store), sum(households_with_store_postmart), sum(households_with_store_voso), sum(orders_placed)
-              from bi.kpi_commune_daily where date = %s"""
-    assert conn.execute(seen, [D0]).fetchone() == (120, 120, 120, 3)
+    seen = "select sum(households_with_store), sum(households_with_store_voso), sum(orders_placed) from bi.kpi_commune_daily where date = %s"
+    assert conn.execute(seen, [D0]).fetchone() == (120, 120, 3)
     platforms(world, DAY)
-    bad = "update raw.{}_stores set phone_key = 'another pepper' where export_id = %s"
-    conn.execute(bad.format("voso"), [ledger.export_id("voso", "stores", "", DAY, 1)])
     stores = [
-        world.postmart_store(1 + c * 60 + n, commune, phone="another pepper", approved=date(2021, 8, 1)) | {"products_on_sale": "1" if n == 0 else "0"}
+        world.voso_store(1 + c * 60 + n, commune, phone="another pepper", approved=date(2021, 8, 1))
         for c, commune in enumerate(world.communes)
         for n in range(60)
     ]
-    world.deliver("postmart", "stores", DAY, stores, version=2, mode="snapshot", received_at=local(DAY + timedelta(days=1), 5))
+    world.deliver("voso", "stores", DAY, stores, version=2, mode="snapshot", pulled_at=local(DAY + timedelta(days=1), 2))
     release, red, scope = released(warehouse_dsn)
-    postmart, voso = sorted(line for line in red if line.startswith("Q12"))
-    assert len(red) == 2, red
+    (line,) = red
     for part in ("Q12 matched_households", "voso/stores 2021-09-13", "0.00%, limit 80.00%", "120 of 120", "8800000000000001", "withdrawn"):
-        assert part in voso, part
-    assert "postmart/stores 2021-09-13" in postmart and "withdrawn" in postmart
-    assert release.is_new and release.completeness == "STALE_VOSO", "of Postmart's day version 1 counts again"
-    assert conn.execute(seen, [DAY]).fetchone() == (120, 120, 120, 3), "the last good state carries on; the day's orders are there"
-    ended = conn.execute(
-        "select source, version, state, reason from ops.export where dataset = 'stores' and business_day = %s and source <> 'registers' order by 1, 2", [DAY]
-    ).fetchall()
-    assert [row[:3] for row in ended] == [("postmart", 1, "accepted"), ("postmart", 2, "rejected"), ("voso", 1, "rejected")]
-    assert "Q12 matched_households" in ended[1][3] and "Q12 matched_households" in ended[2][3]
-    assert conn.execute(
-        "select withdrawn, outcome, passed from ops.day_check where rule_name = 'matched_households' and source = 'voso' and business_day = %s", [DAY]
-    ).fetchone() == (True, "fail", False)
+        assert part in line, part
+    assert release.is_new and release.completeness == "FULL"
+    assert conn.execute(seen, [DAY]).fetchone() == (120, 120, 3), "version 1, which it had replaced, counts again; the day's orders are there"
+    versions = "select version, state, reason from ops.export where source = 'voso' and dataset = 'stores' and business_day = %s order by 1"
+    (_, first, _), (_, second, reason) = conn.execute(versions, [DAY]).fetchall()
+    assert (first, second) == ("accepted", "rejected") and "Q12 matched_households" in reason
+    checked = "select withdrawn, outcome, passed from ops.day_check where rule_name = 'matched_households' and source = 'voso' and business_day = %s"
+    assert conn.execute(checked, [DAY]).fetchone() == (False, "fail", True), "the day's check is of the version that stands"
+    nothing_before = DAY + timedelta(days=1)
+    world.deliver("voso", "stores", nothing_before, stores, mode="snapshot", pulled_at=local(DAY + timedelta(days=2), 2))
+    _, red, _ = released(warehouse_dsn)
+    assert len(red) == 1 and "voso/stores 2021-09-14" in red[0] and "withdrawn" in red[0]
+    assert conn.execute(versions, [nothing_before]).fetchone()[:2] == (1, "rejected")
+    assert conn.execute(seen.split(", sum(orders")[0] + " from bi.kpi_commune_daily where date = %s", [nothing_before]).fetchone() == (120, 120)
+    assert conn.execute(checked, [nothing_before]).fetchone() == (True, "fail", False)
     assert checking.build(warehouse_dsn, D0) is None, "nothing is left to do"
 
 

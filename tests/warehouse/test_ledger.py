@@ -208,6 +208,62 @@ def test_a_rejected_version_leaves_the_last_good_one_counting(db):
     assert [e.export_id for e in ledger.accepted(db, "postmart", "products", d.DAY)] == [third]
 
 
+def test_a_withdrawn_version_never_undoes_the_one_before_it(db):
+    """A check over the built tables takes version 2 back: version 1 counts as it did, with what waits for a person in it."""
+    first = with_a_row_in_quarantine(db)
+    before = row(db, first)
+    aside = "select state, state_reason, closed_at, closed_by from ops.quarantine_row"
+    second = accepted(db, version=2)
+    assert db.execute(aside).fetchone()[:2] == ("dismissed", "replaced by v2")
+    gone = ledger.withdraw(db, second, "Q12: no key fits")
+    assert (gone.state, gone.reason) == ("rejected", "Q12: no key fits")
+    assert row(db, first) == before and db.execute(aside).fetchall() == [("open", None, None, None)]
+    assert changes(db)[3:] == [(second, "withdrawn"), (first, "accepted")], "the next build is told of both"
+    again = changes(db)
+    assert ledger.withdraw(db, second, "once more").reason == "Q12: no key fits" and changes(db) == again
+    third = accepted(db, version=3)
+    assert states(db) == {1: "superseded", 2: "rejected", 3: "accepted"}
+    ledger.withdraw(db, third, "Q12")
+    assert states(db) == {1: "accepted", 2: "rejected", 3: "rejected"}
+    ledger.withdraw(db, first, "Q12")
+    assert set(states(db).values()) == {"rejected"}
+
+
+def with_a_row_in_quarantine(db):
+    first = accepted(db)
+    db.execute("insert into ops.set_aside_row values (%s, 1, 'quarantined')", [first])
+    db.execute("insert into ops.quarantine_row (export_id, source_row, rule_id, rule_name, rule, content) values (%s, 1, 'Q03', 'x', 'x', '{}')", [first])
+    ledger.store_counts(db, first)
+    ledger.conservation(db, first)
+    return first
+
+
+def test_of_several_versions_the_best_that_counted_stands_when_one_is_withdrawn(db):
+    """And a lower version that came after it, unread until then (F11), is read after all."""
+    first = accepted(db)
+    third = accepted(db, version=3, rows=d.many(d.product, 5))
+    late = d.land(db, "postmart", "products", d.many(d.product, 4), version=2)
+    assert states(db) == {1: "superseded", 2: "superseded", 3: "accepted"}
+    ledger.withdraw(db, third, "Q12")
+    assert states(db) == {1: "accepted", 2: "landed", 3: "rejected"}
+    assert (ledger.accepted(db, "postmart", "products", d.DAY)[0].export_id, ledger.exports_to_load(db)) == (first, [late])
+    judged(db, version=2, rows=d.many(d.product, 4))
+    ledger.accept(db, late)
+    assert states(db) == {1: "superseded", 2: "accepted", 3: "rejected"}
+
+
+def test_a_late_pull_stands_again_when_the_one_on_time_is_withdrawn(db):
+    accepted(db, "voso", "stores", is_reconstructed=True)
+    on_time = accepted(db, "voso", "stores", version=2)
+    accepted(db, "voso", "stores", version=3, is_reconstructed=True)
+    ledger.withdraw(db, on_time, "Q12")
+    assert (states(db)[1], states(db)[2]) == ("accepted", "rejected")
+    window = accepted(db, "voso", "orders")
+    accepted(db, "voso", "orders", version=2)
+    ledger.withdraw(db, window, "Q12")
+    assert [e.version for e in ledger.accepted(db, "voso", "orders", d.DAY)] == [2], "windows add up: nothing stands for another"
+
+
 @pytest.mark.parametrize("state", ["accepted", "superseded"])
 def test_what_counts_or_did_count_cannot_be_rejected_any_more(db, state):
     export_id = accepted(db)
@@ -251,7 +307,7 @@ def test_a_late_pull_stands_in_when_the_one_on_time_is_withdrawn(db):
     ledger.accept(db, late)
     assert states(db) == {1: "accepted", 2: "superseded"}
     ledger.withdraw(db, on_time, "Q12")
-    assert states(db) == {1: "rejected", 2: "loaded"} and ledger.exports_to_judge(db) == [late]
+    assert states(db) == {1: "rejected", 2: "landed"} and ledger.exports_to_load(db) == [late]
 
 
 def test_a_withdrawn_window_leaves_the_others_of_its_day(db):

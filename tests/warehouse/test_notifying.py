@@ -167,6 +167,7 @@ def test_a_deadline_that_passes_is_told_unless_the_run_is_over(db, office):
     notifying.deadline_passed({"dag_run": {**run, "state": "running"}, "deadline": deadline})
     (hook,) = office.posts
     assert hook["kind"] == "run_late" and "warehouse_daily" in hook["subject"] and "14/09/2021" in hook["subject"]
+    assert "15/09/2021 09:00 (UTC+7)" in hook["text"], "a person reads the time of their own clock"
 
 
 def test_the_watch_finds_dag_files_that_do_not_parse_and_says_when_they_do_again(db, office, monkeypatch, tmp_path):

@@ -1,4 +1,4 @@
-{# What was expected of each source, dataset and day, and what came of it. #}
+{# What was expected of each source, dataset and day, and what came of it: in figures, and in words for a reader who has no access to the board. #}
 with export as (
     select
         e.*,
@@ -16,10 +16,43 @@ with export as (
 ),
 
 failed as (
-    select export_id, count(*) as checks_failed
+    select
+        export_id,
+        count(*) as checks_failed,
+        string_agg(
+            rule_id || ' '
+            || case outcome when 'reject' then 'từ chối · rejects' when 'quarantine' then 'cách ly dòng · quarantines rows' when 'fail' then 'không đạt · fails'
+                    else 'cảnh báo · warns' end
+            || ' (' || rows_failed || '/' || rows_total || '): ' || left(rule, 400),
+            chr(10)
+            order by case outcome when 'reject' then 0 when 'fail' then 1 when 'quarantine' then 2 else 3 end, rule_id, rule_name
+        ) as checks_failed_words
     from {{ source('ops', 'check_result') }}
     where not passed
     group by export_id
+),
+
+opened as (
+    select export_id, count(distinct source_row) as rows_open
+    from {{ source('ops', 'quarantine_row') }}
+    where state = 'open'
+    group by export_id
+),
+
+-- Of all versions of the day: rows that wait for a person, and the last word on why one does not count.
+told as (
+    select
+        e.source,
+        e.dataset,
+        e.business_day,
+        sum(o.rows_open) filter (where e.state = 'accepted') as rows_open,
+        (
+            array_agg('v' || e.version || ': ' || left(e.reason, 1000) order by e.version desc, e.export_id desc)
+            filter (where e.reason is not null and e.state in ('expected', 'rejected'))
+        )[1] as last_reason
+    from export as e
+    left join opened as o on o.export_id = e.export_id
+    group by e.source, e.dataset, e.business_day
 )
 
 select
@@ -36,7 +69,20 @@ select
     cast(coalesce(f.checks_failed, 0) as bigint) as checks_failed,
     cast(round(extract(epoch from e.received_at - (cast(e.business_day + 1 as timestamp) at time zone interval '+07:00')) / 3600, 1) as numeric(12, 1))
         as data_date_age_hours,
-    e.state
+    e.state,
+    case e.state
+        when 'expected' then 'Chưa nhận được · Not received'
+        when 'rejected' then 'Bị từ chối, số liệu tốt gần nhất vẫn được dùng · Rejected, the last good state carries on'
+        when 'superseded' then 'Đã được thay thế · Replaced by a later one'
+        when 'accepted' then 'Được dùng · In use'
+            || case when coalesce(e.day_quarantined, 0) > 0
+                then '; ' || e.day_quarantined || ' dòng bị cách ly · ' || e.day_quarantined || ' rows in quarantine' else '' end
+        else 'Đang xử lý · Being processed'
+    end as state_words,
+    f.checks_failed_words,
+    cast(coalesce(t.rows_open, 0) as bigint) as rows_waiting,
+    t.last_reason
 from export as e
 left join failed as f on f.export_id = e.export_id
+left join told as t on t.source = e.source and t.dataset = e.dataset and t.business_day = e.business_day
 where e.first_of_day = 1

@@ -15,7 +15,7 @@ from psycopg.rows import dict_row
 
 Rows = list[dict[str, Any]]
 #: Days that the overview shows, and rows of a list.
-DAYS, ROWS = 21, 200
+DAYS, ROWS = 35, 200
 
 _OF_DAY = "(e.source = 'registers' or e.unit = '')"  # what is reconciled stands beside the days
 
@@ -88,7 +88,9 @@ def quarantine(conn: psycopg.Connection[Any]) -> Rows:
 def day(conn: psycopg.Connection[Any], wanted: date) -> Rows:
     """Every delivery that speaks of ``wanted``, all versions, with what failed in words."""
     found = conn.execute(
-        """select e.*, (e.source <> 'registers' and e.unit <> '') as is_reconciled from ops.export as e where e.business_day = %s
+        """select e.*, (e.source <> 'registers' and e.unit <> '') as is_reconciled,
+             exists (select from ops.check_result as c where c.export_id = e.export_id and c.expectation is not null) as has_docs
+           from ops.export as e where e.business_day = %s
            order by e.source = 'registers', e.source, e.dataset, e.unit, e.version desc""",
         [wanted],
     ).fetchall()

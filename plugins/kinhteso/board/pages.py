@@ -1,7 +1,7 @@
 """The board's pages. Every route asks Airflow who is there: without a login 401, without the right to see the website 403.
 
-Nothing is changed here: the buttons ask Airflow's own REST API to start a run, with the login and the rights of who presses them. Pages carry
-no address of the internet; all they need is inside, and the content policy lets nothing else in.
+Nothing is changed here: the buttons ask Airflow's own REST API to start a run, with the login and the rights of who presses them; who may not
+start a DAG sees no button for it. Pages carry no address of the internet; all they need is inside, and the content policy lets nothing else in.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import psycopg
 from fastapi import Depends, FastAPI, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from kinhteso.board import facts
+from kinhteso.board import docs, facts
 
 PREFIX = "/kinhteso"
 RUNBOOKS = Path(__file__).resolve().parents[3] / "docs" / "runbooks"
@@ -46,7 +46,8 @@ def render(request: Request, name: str, title: str, status: int = 200, **given: 
     nonce = secrets.token_urlsafe(16)
     base = str(request.scope.get("root_path") or "").rstrip("/")
     api = base.removesuffix(PREFIX) + "/api/v2"
-    body = _templates().get_template(name).render(title=title, nonce=nonce, base=base, api=api, words=WORDS, short=SHORT, **given)
+    may = getattr(request.state, "may_start", lambda dag: False)
+    body = _templates().get_template(name).render(title=title, nonce=nonce, base=base, api=api, may=may, words=WORDS, short=SHORT, **given)
     policy = (
         f"default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; connect-src 'self'; base-uri 'none'; form-action 'none'; "
         "frame-ancestors 'self'"
@@ -60,17 +61,36 @@ def runbooks() -> list[str]:
     return sorted(path.stem for path in RUNBOOKS.glob("*.md") if path.stem != "README")
 
 
-def create_app(dsn: Callable[[], str], is_allowed: Callable[..., Any]) -> FastAPI:
-    """The app; ``dsn`` is asked per request, ``is_allowed`` is the dependency that lets a caller in or raises 401 or 403."""
-    app = FastAPI(title="kinhteso board", docs_url=None, redoc_url=None, openapi_url=None, dependencies=[Depends(is_allowed)])
+class NoWarehouse(RuntimeError):
+    """Nobody has said where the warehouse is; the message tells how to, without a secret."""
+
+
+def nobody() -> Callable[[str], bool]:
+    """The rights of somebody who may start no DAG."""
+    return lambda dag_id: False
+
+
+def create_app(dsn: Callable[[], str], is_allowed: Callable[..., Any], rights: Callable[..., Callable[[str], bool]] = nobody) -> FastAPI:
+    """The app; ``dsn`` is asked per request, ``is_allowed`` is the dependency that lets a caller in or raises 401 or 403, ``rights`` the one that
+    tells which DAGs the caller may start."""
+
+    def note_rights(request: Request, may_start: Callable[[str], bool] = Depends(rights)) -> None:
+        request.state.may_start = may_start
+
+    guards = [Depends(is_allowed), Depends(note_rights)]
+    app = FastAPI(title="kinhteso board", docs_url=None, redoc_url=None, openapi_url=None, dependencies=guards)
 
     def missing(request: Request, words: str) -> HTMLResponse:
         return render(request, "message.html", "Không có · Not found", 404, text=words)
 
     @app.exception_handler(psycopg.Error)
     def unreachable(request: Request, error: Exception) -> HTMLResponse:
-        words = f"Không đọc được kho dữ liệu · The warehouse cannot be read ({type(error).__name__}). Runbook: warehouse-down."
-        return render(request, "message.html", "Kho dữ liệu không trả lời · No answer", 503, text=words)
+        words = f"Không đọc được kho dữ liệu · The warehouse cannot be read ({type(error).__name__})."
+        return render(request, "message.html", "Kho dữ liệu không trả lời · No answer", 503, text=words, runbook="warehouse-down")
+
+    @app.exception_handler(NoWarehouse)
+    def unknown(request: Request, error: Exception) -> HTMLResponse:
+        return render(request, "message.html", "Chưa khai báo kho dữ liệu · No warehouse", 503, text=str(error), runbook="warehouse-down")
 
     @app.get("/")
     def root(request: Request) -> RedirectResponse:
@@ -79,7 +99,7 @@ def create_app(dsn: Callable[[], str], is_allowed: Callable[..., Any]) -> FastAP
     @app.get("/board")
     def overview(request: Request, until: date | None = None) -> HTMLResponse:
         with facts.reading(dsn()) as conn:
-            return render(request, "overview.html", "Tổng quan · Overview", o=facts.overview(conn, until))
+            return render(request, "overview.html", "Tổng quan · Overview", o=facts.overview(conn, until), until=until, most=facts.DAYS)
 
     @app.get("/board/day/{day}")
     def day(request: Request, day: date) -> HTMLResponse:
@@ -95,6 +115,18 @@ def create_app(dsn: Callable[[], str], is_allowed: Callable[..., Any]) -> FastAP
         return (
             render(request, "export.html", f"{found['source']}/{found['dataset']}", e=found) if found else missing(request, f"{export_id}: no such delivery.")
         )
+
+    @app.get("/board/export/{export_id}/data-docs")
+    def data_docs(request: Request, export_id: int) -> HTMLResponse:
+        from markupsafe import Markup
+
+        with facts.reading(dsn()) as conn:
+            found = facts.export(conn, export_id)
+        if not found:
+            return missing(request, f"{export_id}: no such delivery.")
+        version, sections = docs.sections(found, found["checks"])
+        body = Markup(sections)  # noqa: S704  # escaped by docs
+        return render(request, "data_docs.html", f"Data Docs {found['source']}/{found['dataset']}", e=found, version=version, sections=body)
 
     @app.get("/board/quarantine")
     def quarantine(request: Request) -> HTMLResponse:
