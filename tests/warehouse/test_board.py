@@ -161,8 +161,9 @@ def test_the_overview_shows_five_weeks_and_the_way_to_those_before(warehouse_dsn
     assert f"/board/day/{d.DAY - d.dt.timedelta(days=facts.DAYS + 2)}" in before
 
 
-def test_the_plugin_asks_for_a_login_whatever_was_imported_before():
-    """In a process that has not imported Airflow's api-server, as the scheduler has not: the app is there, and closed."""
+def test_the_plugin_asks_for_a_login_whatever_was_imported_before(tmp_path):
+    """In a process that has not imported Airflow's api-server, as the scheduler has not: the app is there, and closed; and without a connection it
+    says so."""
     code = """
 import sys, kinhteso_plugin
 from starlette.testclient import TestClient
@@ -170,6 +171,12 @@ from starlette.testclient import TestClient
 assert "airflow.api_fastapi.app" not in sys.modules and "fastapi" not in sys.modules, "only who serves pages pays for them"
 from airflow.api_fastapi.app import create_app
 print(TestClient(given["app"]).get("/board").status_code)
+from kinhteso.board.pages import NoWarehouse
+try:
+    kinhteso_plugin._dsn()
+except NoWarehouse as told:
+    print("AIRFLOW_CONN_WAREHOUSE" in str(told))
 """
-    done = subprocess.run([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": str(ROOT / "plugins")}, capture_output=True, text=True, check=False)
-    assert done.stdout.split()[-1:] == ["401"], done.stdout + done.stderr[-2000:]
+    env = {k: v for k, v in os.environ.items() if not k.startswith("AIRFLOW")} | {"PYTHONPATH": str(ROOT / "plugins"), "AIRFLOW_HOME": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False)
+    assert done.stdout.split()[-2:] == ["401", "True"], done.stdout + done.stderr[-2000:]

@@ -1,4 +1,7 @@
-{# What was expected of each source, dataset and day, and what came of it: in figures, and in words for a reader who has no access to the board. #}
+{# What was expected of each source, dataset and day, and what came of it: in figures, and in words for a reader who has no access to the board.
+   A view, so that a release tells also what the checks over its own build found, which run after dbt. #}
+{{ config(materialized='view') }}
+
 with export as (
     select
         e.*,
@@ -15,9 +18,23 @@ with export as (
     window of_day as (partition by e.source, e.dataset, e.business_day)
 ),
 
+-- What failed over the delivery that speaks for the day, and over what was built of the day (there, the line over all communes).
+failed_check as (
+    select e.source, e.dataset, e.business_day, c.rule_id, c.rule_name, c.rule, c.outcome, c.rows_failed, c.rows_total
+    from {{ source('ops', 'check_result') }} as c
+    join export as e on e.export_id = c.export_id
+    where not c.passed and e.first_of_day = 1
+    union all
+    select source, dataset, business_day, rule_id, rule_name, rule, outcome, rows_failed, rows_total
+    from {{ source('ops', 'day_check') }}
+    where not passed and commune_code = ''
+),
+
 failed as (
     select
-        export_id,
+        source,
+        dataset,
+        business_day,
         count(*) as checks_failed,
         string_agg(
             rule_id || ' '
@@ -27,9 +44,8 @@ failed as (
             chr(10)
             order by case outcome when 'reject' then 0 when 'fail' then 1 when 'quarantine' then 2 else 3 end, rule_id, rule_name
         ) as checks_failed_words
-    from {{ source('ops', 'check_result') }}
-    where not passed
-    group by export_id
+    from failed_check
+    group by source, dataset, business_day
 ),
 
 opened as (
@@ -56,10 +72,10 @@ told as (
 )
 
 select
-    e.source,
-    e.dataset,
-    e.business_day as date,
-    e.source in ('postmart', 'voso') as expected,
+    coalesce(e.source, f.source) as source,
+    coalesce(e.dataset, f.dataset) as dataset,
+    coalesce(e.business_day, f.business_day) as date,
+    coalesce(e.source, f.source) in ('postmart', 'voso') as expected,
     e.received_at,
     cast(e.version as integer) as version,
     cast(coalesce(e.day_delivered, e.rows_delivered) as bigint) as rows,
@@ -69,8 +85,9 @@ select
     cast(coalesce(f.checks_failed, 0) as bigint) as checks_failed,
     cast(round(extract(epoch from e.received_at - (cast(e.business_day + 1 as timestamp) at time zone interval '+07:00')) / 3600, 1) as numeric(12, 1))
         as data_date_age_hours,
-    e.state,
-    case e.state
+    coalesce(e.state, 'checked') as state,
+    case coalesce(e.state, 'checked')
+        when 'checked' then 'Không có tệp của ngày này; số liệu đã dựng có phép kiểm tra không đạt · No delivery of this day; checks over what was built failed'
         when 'expected' then 'Chưa nhận được · Not received'
         when 'rejected' then 'Bị từ chối, số liệu tốt gần nhất vẫn được dùng · Rejected, the last good state carries on'
         when 'superseded' then 'Đã được thay thế · Replaced by a later one'
@@ -82,7 +99,6 @@ select
     f.checks_failed_words,
     cast(coalesce(t.rows_open, 0) as bigint) as rows_waiting,
     t.last_reason
-from export as e
-left join failed as f on f.export_id = e.export_id
+from (select * from export where first_of_day = 1) as e
+full outer join failed as f on f.source = e.source and f.dataset = e.dataset and f.business_day = e.business_day
 left join told as t on t.source = e.source and t.dataset = e.dataset and t.business_day = e.business_day
-where e.first_of_day = 1
