@@ -16,7 +16,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,7 +27,7 @@ import psycopg
 import requests  # type: ignore[import-untyped]
 from airflow.sdk import BaseNotifier
 
-from kinhteso import alerting
+from kinhteso import alerting, mishaps
 from kinhteso.alerting import Cause, Limits, Links, Message, Sink
 
 SECONDS = 20
@@ -161,12 +162,22 @@ def look(conn: psycopg.Connection[Any], *, seen: Iterable[Cause] = (), whole: It
     return alerting.tell(conn, sinks(), now, limits, links())
 
 
-def tell(seen: Iterable[Cause] = (), whole: Iterable[str] = ()) -> list[Message]:
-    """As `look`, with a connection of its own; when the warehouse itself cannot be reached, that is told, once a day and host."""
+@contextmanager
+def _warehouse() -> Iterator[psycopg.Connection[Any]]:
+    """dagkit's connection, with the driver's own error where a task is told of it in words."""
     from kinhteso import dagkit
 
     try:
         with dagkit.warehouse() as conn:
+            yield conn
+    except mishaps.Mishap as told:
+        raise told.__cause__ or told from None
+
+
+def tell(seen: Iterable[Cause] = (), whole: Iterable[str] = ()) -> list[Message]:
+    """As `look`, with a connection of its own; when the warehouse itself cannot be reached, that is told, once a day and host."""
+    try:
+        with _warehouse() as conn:
             told = look(conn, seen=seen, whole=whole)
             _down_stamp().unlink(missing_ok=True)
             return told
@@ -208,7 +219,6 @@ def _reaches(name: str, send: Sink, message: Message) -> bool:
 def run_failed(context: Mapping[str, Any]) -> None:
     """Callback of a DAG run that failed (in the dag-processor): tells its causes; where none explains it, the run itself is one."""
     run, day = context["dag_run"], _day(context)
-    from kinhteso import dagkit
 
     def is_explained(conn: psycopg.Connection[Any]) -> bool:
         alerting.collect(conn, datetime.now(UTC), Limits.from_environment())
@@ -223,7 +233,7 @@ def run_failed(context: Mapping[str, Any]) -> None:
         ).fetchone() is not None  # fmt: skip
 
     try:
-        with dagkit.warehouse() as conn:
+        with _warehouse() as conn:
             words = f"run {run.run_id}: {context.get('reason') or 'a task failed'}"
             cause = Cause(f"run_failed|{run.dag_id}|{day or 'no day'}", "run_failed", _facts(run.dag_id, day, words), _SOURCES.get(run.dag_id))
             look(conn, seen=[] if is_explained(conn) else [cause])
@@ -236,8 +246,6 @@ def task_failed(context: Mapping[str, Any]) -> None:
     are in the ledger; their AirflowFailException is skipped."""
     from airflow.sdk.exceptions import AirflowFailException
 
-    from kinhteso import dagkit
-
     error, ti = context.get("exception"), context["ti"]
     if not isinstance(error, BaseException) or isinstance(error, AirflowFailException) or type(error).__name__ in ("StepFailed", "BuildFailed"):
         return
@@ -247,7 +255,7 @@ def task_failed(context: Mapping[str, Any]) -> None:
     key, kind = ("disk_full", "disk_full") if re.search(alerting.DISK_FULL, str(error)) else (f"task_failed|{ti.dag_id}|{alike}", "task_failed")
     cause = Cause(key, kind, _facts(ti.dag_id, day, f"{task}: {words}"), _SOURCES.get(ti.dag_id))
     try:
-        with dagkit.warehouse() as conn:
+        with _warehouse() as conn:
             alerting.note(conn, [cause], datetime.now(UTC))
     except psycopg.OperationalError as down:
         _tell_down(down)
@@ -258,9 +266,7 @@ def run_ended_well(context: Mapping[str, Any]) -> None:
     task = context["task"]
     if task.downstream_task_ids:
         return
-    from kinhteso import dagkit
-
-    with dagkit.warehouse() as conn:
+    with _warehouse() as conn:
         alerting.clear(conn, datetime.now(UTC), alerting.RUN_KINDS, dag=context["ti"].dag_id)
 
 
