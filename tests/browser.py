@@ -74,6 +74,15 @@ class Browser:
         self.until(f"document.querySelector({json.dumps(selector)}) !== null")
         self.value(f"document.querySelector({json.dumps(selector)}).click()")
 
+    def press(self, words: str) -> None:
+        """What a person would press who reads ``words``: the button, link or menu item that says just this."""
+        says = f"one => one.innerText.trim() === {json.dumps(words)} && one.offsetParent !== null"
+        found = f"[...document.querySelectorAll('button, a, [role=menuitem]')].find({says})"
+        self.until(f"{found} !== undefined")
+        x, y = self.value(f"(() => {{ const r = {found}.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2]; }})()")
+        for kind in ("mousePressed", "mouseReleased"):
+            self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+
     def picture(self, path: Path) -> Path:
         path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot", captureBeyondViewport=True)["data"]))
         return path
