@@ -578,15 +578,19 @@ def scrub(text: str) -> str:
 _STATES = {"open": ("", ""), "reminder": ("Nhắc lại: ", "Reminder: "), "over": ("Đã xong: ", "Over: ")}
 
 
+def titles(kind: str, source: str | None, facts: Mapping[str, Any]) -> tuple[str, str]:
+    """What a cause is, in Vietnamese and in English."""
+    what_vi, what_en, _ = _what(source, facts)
+    days = facts.get("days") or []
+    return _fill(KINDS[kind].vi, what_vi, _when(days, "%d/%m/%Y")), _fill(KINDS[kind].en, what_en, _when(days, "%Y-%m-%d"))
+
+
 def compose(row: Mapping[str, Any], links: Links = Links()) -> Message:
     """The message of a row of `ops.alert`: Vietnamese first, then English; what, where, which rule, first keys, owner, next step, runbook, board."""
     kind, facts = KINDS[row["kind"]], row["facts"]
     state = "over" if row["cleared_at"] else "reminder" if row["times_told"] else "open"
-    what_vi, what_en, owner = _what(row["source"], facts)
-    when_vi, when_en = _when(facts.get("days") or [], "%d/%m/%Y"), _when(facts.get("days") or [], "%Y-%m-%d")
-    before = _STATES[state]
-    title_vi = before[0] + _fill(kind.vi, what_vi, when_vi)
-    title_en = before[1] + _fill(kind.en, what_en, when_en)
+    owner, when_vi = _what(row["source"], facts)[2], _when(facts.get("days") or [], "%d/%m/%Y")
+    title_vi, title_en = (before + title for before, title in zip(_STATES[state], titles(row["kind"], row["source"], facts), strict=True))
     lines = [title_vi, title_en, ""]
     if facts.get("datasets"):
         lines.append(f"Bộ dữ liệu · Dataset: {', '.join(facts['datasets'])}" + (f" {facts['unit']}" if facts.get("unit") else "") + _version(facts))

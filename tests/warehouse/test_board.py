@@ -11,7 +11,7 @@ import deliveries as d
 import psycopg
 import pytest
 from fastapi import HTTPException
-from kinhteso import ledger
+from kinhteso import alerting, ledger
 from kinhteso.board import facts, pages
 from starlette.testclient import TestClient
 from written import delivered, settings_in
@@ -180,3 +180,11 @@ except NoWarehouse as told:
     env = {k: v for k, v in os.environ.items() if not k.startswith("AIRFLOW")} | {"PYTHONPATH": str(ROOT / "plugins"), "AIRFLOW_HOME": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False)
     assert done.stdout.split()[-2:] == ["401", "True"], done.stdout + done.stderr[-2000:]
+
+
+def test_an_open_alert_is_told_in_the_words_of_its_message_with_its_runbook(warehouse_dsn, db):
+    cause = alerting.Cause("run_late|postmart_daily|2021-09-14", "run_late", {"what": "postmart_daily", "days": ["2021-09-14"], "words": HOSTILE}, "postmart")
+    alerting.note(db, [cause], d.dt.datetime(2021, 9, 15, 2, tzinfo=d.dt.UTC))
+    page = client(warehouse_dsn).get("/board").text
+    assert "Quá hạn, chưa chạy xong: postmart_daily, 14/09/2021" in page and "Past its deadline and not done: postmart_daily, 2021-09-14" in page
+    assert "/board/runbooks/run-late" in page and "15/09/2021 09:00" in page and "<script>alert" not in page

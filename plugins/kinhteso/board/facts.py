@@ -13,6 +13,8 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
+from kinhteso import alerting
+
 Rows = list[dict[str, Any]]
 #: Days that the overview shows, and rows of a list.
 DAYS, ROWS = 35, 200
@@ -68,10 +70,19 @@ def overview(conn: psycopg.Connection[Any], last: date | None = None) -> Overvie
                from ops.export where source = 'registers' group by dataset order by dataset"""
         ).fetchall(),
         conn.execute("select * from ops.release order by release_id desc limit 1").fetchone(),
-        conn.execute("select kind, source, facts, first_seen, times_told from ops.alert where cleared_at is null order by first_seen desc limit 50").fetchall(),
+        alerts(conn),
         quarantine(conn),
         day_checks(conn, newest) if newest else [],
     )
+
+
+def alerts(conn: psycopg.Connection[Any]) -> Rows:
+    """What a person was told and is not over, newest first, in the words of the message, with its runbook."""
+    rows = conn.execute(
+        "select kind, source, facts, first_seen, times_told from ops.alert where cleared_at is null and kind = any(%s) order by first_seen desc limit 50",
+        [list(alerting.KINDS)],
+    ).fetchall()
+    return [row | {"titles": alerting.titles(row["kind"], row["source"], row["facts"]), "runbook": alerting.KINDS[row["kind"]].runbook} for row in rows]
 
 
 def quarantine(conn: psycopg.Connection[Any]) -> Rows:
