@@ -188,3 +188,27 @@ def test_an_open_alert_is_told_in_the_words_of_its_message_with_its_runbook(ware
     page = client(warehouse_dsn).get("/board").text
     assert "Quá hạn, chưa chạy xong: postmart_daily, 14/09/2021" in page and "Past its deadline and not done: postmart_daily, 2021-09-14" in page
     assert "/board/runbooks/run-late" in page and "15/09/2021 09:00" in page and "<script>alert" not in page
+
+
+def test_a_day_names_the_release_that_holds_each_delivery_and_a_build_its_models_and_tests(warehouse_dsn, db, judged):
+    day = f"/board/day/{d.DAY}"
+    assert "waits for a build" in client(warehouse_dsn).get(day).text
+    db.execute("update ops.change set release_id = 7 where export_id = %s", [judged])
+    page = client(warehouse_dsn).get(day).text
+    assert "/board/builds#release-7" in page and "waits for a build" not in page
+    for build, hour in ((1, 1), (2, 2)):
+        began, ran, ended = (d.dt.datetime(2021, 9, 15, hour, minute, tzinfo=d.dt.UTC) for minute in (0, 5, 6))
+        db.execute(
+            """insert into ops.build (build_id, business_date, kpi_from, stock_from, first_day, is_rematch, is_full_refresh, project_digest, state,
+                 started_at, ended_at) values (%s, %s, %s, %s, %s, false, false, '', 'published', %s, %s)""",
+            [build, d.DAY, d.DAY, d.DAY, d.DAY, began, ended],
+        )
+        for kind, status, seconds in (("model", "success", build + 0.25), ("test", "fail" if build == 1 else "pass", 0.5)):
+            db.execute(
+                "insert into ops.dbt_result (invocation_id, node, kind, status, seconds, failures, ran_at) values (%s, %s, %s, %s, %s, 3, %s)",
+                [f"run {build}", f"{kind}.of_build_{build}", kind, status, seconds, ran],
+            )
+    last, first = client(warehouse_dsn).get("/board/builds").text, client(warehouse_dsn).get("/board/builds?build=1").text
+    assert "model.of_build_2" in last and "2.250 s" in last and "of_build_1" not in last and "đạt · pass" in last
+    assert "model.of_build_1" in first and "test.of_build_1" in first and "of_build_2" not in first and "không đạt · failed" in first
+    assert "No results" in client(warehouse_dsn).get("/board/builds?build=9").text

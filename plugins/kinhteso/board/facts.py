@@ -100,6 +100,7 @@ def day(conn: psycopg.Connection[Any], wanted: date) -> Rows:
     """Every delivery that speaks of ``wanted``, all versions, with what failed in words."""
     found = conn.execute(
         """select e.*, (e.source <> 'registers' and e.unit <> '') as is_reconciled,
+             (select max(g.release_id) from ops.change as g where g.export_id = e.export_id) as release_id,
              exists (select from ops.check_result as c where c.export_id = e.export_id and c.expectation is not null) as has_docs
            from ops.export as e where e.business_day = %s
            order by e.source = 'registers', e.source, e.dataset, e.unit, e.version desc""",
@@ -147,9 +148,14 @@ def export(conn: psycopg.Connection[Any], export_id: int) -> dict[str, Any] | No
     }
 
 
-def builds(conn: psycopg.Connection[Any]) -> dict[str, Rows]:
-    """The last builds and releases, dbt's slowest models and all failed nodes of the last invocation, the last reconciliations."""
-    last = conn.execute("select invocation_id from ops.dbt_result order by ran_at desc limit 1").fetchone()
+def builds(conn: psycopg.Connection[Any], wanted: int | None = None) -> dict[str, Rows]:
+    """The last builds and releases, the last reconciliations, and of the build ``wanted`` (None: the last) dbt's models, slowest first, and its tests."""
+    last = conn.execute(
+        """select d.invocation_id from ops.dbt_result as d where %(build)s::bigint is null
+             or exists (select from ops.build as b where b.build_id = %(build)s and d.ran_at between b.started_at and b.ended_at)
+           order by d.ran_at desc limit 1""",
+        {"build": wanted},
+    ).fetchone()
     of_last = "from ops.dbt_result where invocation_id = %s"
     told = [last["invocation_id"]] if last else [""]
     return {

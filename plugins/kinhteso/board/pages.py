@@ -134,9 +134,9 @@ def create_app(dsn: Callable[[], str], is_allowed: Callable[..., Any], rights: C
             return render(request, "quarantine.html", "Cách ly · Quarantine", rows=facts.quarantine(conn))
 
     @app.get("/board/builds")
-    def builds(request: Request) -> HTMLResponse:
+    def builds(request: Request, build: int | None = None) -> HTMLResponse:
         with facts.reading(dsn()) as conn:
-            return render(request, "builds.html", "Dựng và phát hành · Builds", b=facts.builds(conn))
+            return render(request, "builds.html", "Dựng và phát hành · Builds", b=facts.builds(conn, build), build=build)
 
     @app.get("/board/runbooks")
     def runbook_list(request: Request) -> HTMLResponse:
