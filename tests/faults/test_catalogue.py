@@ -34,6 +34,10 @@ def test_every_test_strikes_a_fault_of_the_catalogue():
     assert {e.number for e in REGISTRY} | marked() <= set(BY_NUMBER)
 
 
+def test_every_fault_of_process_database_and_host_is_struck_by_a_test():
+    assert {"F55", *(f"F{n}" for n in range(91, 111))} <= marked()
+
+
 def test_the_table_names_a_fault_that_failed_or_was_not_struck():
     told = {"F01": report.Told("F01", ["refused"], 0, 0, True), "F02": report.Told("F02", ["nothing"], 3, 0, False)}
     text = report.table(told)

@@ -7,6 +7,7 @@ import contextlib
 from datetime import timedelta
 from pathlib import Path
 
+import invariants
 import psycopg
 import pytest
 from case import DAY, FIRST, strike
@@ -205,12 +206,9 @@ class Own:
             self.workers.do(job, **self.asked(job))
         assert not (wrong := moved(self.right, held(self.dsn) | published(self.dsn))), wrong
         with psycopg.connect(self.dsn) as conn:
-            lost, doubled = conn.execute(
-                "select sum(greatest(rows_delivered - told, 0)), sum(greatest(told - rows_delivered, 0)) from (select rows_delivered,"
-                " rows_loaded + rows_quarantined + rows_duplicate + rows_superseded as told from ops.export where state = 'accepted') as e"
-            ).fetchone()
-        assert lost == doubled == 0
-        teller.rows(number, int(lost), int(doubled))
+            told = invariants.conserved(conn, self.home / "kinhteso" / "landing")
+        teller.rows(number, told.lost, told.doubled)
+        assert not told.wrong, "\n".join(told.wrong)
 
 
 @contextlib.contextmanager

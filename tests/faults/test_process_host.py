@@ -9,10 +9,12 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import invariants
 import psycopg
 import pytest
 from case import DAY, FIRST, strike
@@ -70,8 +72,6 @@ print(json.dumps([str(business_day.of(now)), accepted("2021-09-15"), accepted("2
 @pytest.mark.parametrize("zone", ["UTC", "America/New_York"])
 def test_the_hosts_clock_around_17_00_utc(tmp_path, zone, shared_db, teller):
     """The local day turns at 17:00Z, whatever zone the host has: seen by a process whose clock stands on either side of it."""
-    import time
-
     clock = Clock(tmp_path)
     env = {**os.environ, **clock.environment, "TZ": zone, "PYTHONPATH": str(HERE.parents[1] / "plugins"), "PYTHONWARNINGS": "ignore"}
     seen = []
@@ -125,9 +125,8 @@ def test_the_clock_of_worker_and_database_jumps(tmp_path, tmp_path_factory, tell
                 do("judge", **asked, **more)
             clock.jump(jumps[3])
             with psycopg.connect(dsn) as conn:
-                (year,) = conn.execute(
-                    "select extract(year from now() - make_interval(secs => %s))::int - extract(year from %s::timestamptz)", [jumps[3], "now"]
-                ).fetchone()
+                (shown,) = conn.execute("select extract(epoch from now())::float8").fetchone()
+            assert abs(shown - time.time() - jumps[3]) < 60, "the database's clock did not jump"
             do("build", **asked, state=str(home / "dbt"))
             do("publish", **asked, state=str(home / "dbt"))
             # The clock is behind everything that is noted: what happens now must still be seen by the next build.
@@ -139,9 +138,12 @@ def test_the_clock_of_worker_and_database_jumps(tmp_path, tmp_path_factory, tell
             do("build", **asked, state=str(home / "dbt"))
             assert json.loads((home / "dbt" / "xcom").read_text()), "a rejection under a clock that went back was not seen"
             do("publish", **asked, state=str(home / "dbt"))
+            with psycopg.connect(dsn) as conn:
+                told = invariants.conserved(conn, home / "landing")
+            teller.rows("F100", told.lost, told.doubled)
+            assert not told.wrong, "\n".join(told.wrong)
             found.append(held(dsn) | {t: d for t, d in published(dsn).items() if t != "data_status_daily"})
         assert not (wrong := moved(*found)), f"{wrong} depend on the clock"
-    teller.rows("F100", 0, 0)
     teller.saw("F100", "worker and database jumped by 30, -2 and -400 days between the steps: the same ledger and the same bi")
 
 
@@ -166,19 +168,20 @@ def test_out_of_memory(morning, workers, teller):
     died = []
     with forks.fork() as fork:
         for job, more in (("land", {"sources": sources, "day": DAY}), ("load", {}), ("judge", {}), ("release", {"state": fork.state})):
-            for memory in (0, 1 << 20, 12 << 20):
+            for memory in (0, 1 << 20, 4 << 20, 12 << 20):
                 kwargs = {"dsn": fork.dsn, "settings": fork.settings, **(asked if job != "release" else {}), **more}
                 worker = workers.start("limited", inner=job, kwargs=kwargs, memory=memory)
                 try:
-                    status = worker.wait(120)
+                    status = worker.wait(90)
                 except AssertionError:  # a thread of a library died and the others wait for it: ended as a task that takes too long is
-                    status = -9
+                    status = "hung"
                 died.append((job, memory, status, bool(WANT_OF_MEMORY.search(worker.said()))))
             workers.do(job, **kwargs)
-        assert {job for job, _, status, is_for_want in died if status != 0 and is_for_want} == {"land", "load", "judge", "release"}, died
+        assert {job for job, _, status, is_told in died if status == "hung" or (status != 0 and is_told)} == {"land", "load", "judge", "release"}, died
+        assert {job for job, _, status, is_told in died if status == 1 and is_told} >= {"load", "release"}, died
         assert not (wrong := moved(right, held(fork.dsn) | published(fork.dsn))), (wrong, died)
         books(fork.case(case), teller, "F108")
-    teller.saw("F108", "land, load, judge and build each died for want of memory; the retry gave the same ledger and bi")
+    teller.saw("F108", "land, load, judge and build each died for want of memory, or hung and were ended; the retry gave the same ledger and bi")
 
 
 # ---- the judge -----------------------------------------------------------------------------------------------------------------
