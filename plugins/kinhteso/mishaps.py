@@ -37,7 +37,8 @@ def in_words(error: BaseException) -> str | None:
         return f"The disk under the landing or the temporary files is full{where}: {error.strerror}. Make room or give it more. {again} Runbook: {DISK}"
     if isinstance(error, errors.DiskFull):
         return f"The warehouse's disk is full: {first_line(error)}. Make room or give it more. {again} Runbook: {DISK}"
-    if isinstance(error, MemoryError | errors.OutOfMemory):
+    is_libpq_short = isinstance(error, psycopg.Error) and error.sqlstate is None and "out of memory" in str(error)
+    if isinstance(error, MemoryError | errors.OutOfMemory) or is_libpq_short:
         return (
             f"Out of memory: {first_line(error) or 'the worker may not have more'}. Give worker or database more, or run less beside it. {again} Runbook: {RED}"
         )

@@ -153,13 +153,12 @@ def server(wal: Path | None = None):
 
 
 class Clock:
-    """A clock that processes see which are started with `environment`; `jump` moves it while they run."""
+    """A clock that processes see which are started with `environment`; `jump` moves it while they run, also those of another user."""
 
     def __init__(self, folder: Path) -> None:
         compiler = shutil.which("cc") or shutil.which("gcc")
         if compiler is None:
             pytest.skip("no C compiler here, so no clock can be moved")
-        folder.chmod(0o755)
         (folder / "clock.c").write_text(CLOCK)
         self._file, library = folder / "offset", folder / "clock.so"
         subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", str(library), str(folder / "clock.c"), "-ldl"], check=True)
@@ -169,3 +168,14 @@ class Clock:
     def jump(self, seconds: int) -> None:
         self._file.write_text(str(seconds))
         self._file.chmod(0o644)
+
+
+@contextmanager
+def clock():
+    """A `Clock`. Its folder is none of pytest's: those are closed to the user that PostgreSQL runs as."""
+    folder = Path(tempfile.mkdtemp(prefix="kinhteso-clock-"))
+    folder.chmod(0o755)
+    try:
+        yield Clock(folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

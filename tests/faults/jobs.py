@@ -121,14 +121,28 @@ def days(dsn: str, settings: Settings, sources: dict[str, Any], wanted: list[dat
 
 
 def limited(inner: str, kwargs: dict[str, Any], *, memory: int | None = None, file_bytes: int | None = None, die_at_file_limit: bool = False) -> None:
-    """The job ``inner`` with ``memory`` bytes of address space beyond what the process has now, or files of at most ``file_bytes``."""
-    if memory is not None:
-        have = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_AS, (have + memory, have + memory))
+    """The job ``inner`` with only ``memory`` bytes that are still free, or files of at most ``file_bytes``."""
+    held = _starve(memory) if memory is not None else None
     if file_bytes is not None:
         signal.signal(signal.SIGXFSZ, signal.SIG_DFL if die_at_file_limit else signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
     globals()[inner](**kwargs)
+    del held
+
+
+def _starve(left: int) -> Any:
+    """Take all memory that the process has and may still get, but ``left`` bytes; what is given holds it."""
+    have = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (have + left, have + left))
+    room, taken = bytearray(left), None
+    for size in (1 << 20, 1 << 16, 1 << 12, 400, 16):
+        try:
+            while True:
+                taken = (bytes(size), taken)
+        except MemoryError:
+            pass
+    del room
+    return taken
 
 
 def run(job: str, kwargs: dict[str, Any], log: str, environment: dict[str, str]) -> None:

@@ -31,6 +31,8 @@ def test_what_a_model_or_a_test_does_wrong_is_none_of_the_hosts():
 def test_of_the_host_only_is_told_anew_and_what_is_excepted_stays():
     with pytest.raises(mishaps.Mishap, match="disk-full"), mishaps.told():
         raise OSError(errno.ENOSPC, "No space left on device", "/landing/x.part")
+    with pytest.raises(mishaps.Mishap, match="Give worker or database more"), mishaps.told():
+        raise psycopg.ProgrammingError("out of memory\n")  # libpq in a process that may have no more
     with pytest.raises(psycopg.errors.LockNotAvailable), mishaps.told(but=psycopg.errors.LockNotAvailable):
         raise psycopg.errors.LockNotAvailable("held")
     with pytest.raises(KeyError), mishaps.told():
