@@ -1,84 +1,132 @@
-"""Reconciliation against the simulators: what the days could not see comes in with the bulk and the month's file, and the figures are right."""
+"""Reconciliation in a real Airflow against the simulators: what the days could not see is counted, listed and mended with the bulk, the re-read and
+the month's file, a release follows, and the figures are right."""
 
 from __future__ import annotations
 
-import asyncio
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
 from datetime import date
+from pathlib import Path
 
 import psycopg
 import pytest
 from kinhteso import reconciling, warehouse
-from kinhteso.platforms.voso import VosoClient
+from kinhteso.local import cli, processes
 from kinhteso.settings import Settings
-from pipeline import Pipeline, outbox
+from pipeline import Pipeline
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from served import simulators
 
-FIRST, SECOND = date(2021, 9, 29), date(2021, 9, 30)
+ROOT = Path(__file__).resolve().parents[2]
+FIRST, SECOND, LAST = date(2021, 9, 29), date(2021, 9, 30), date(2021, 10, 4)
 FIGURES = ("orders_placed", "orders_valid", "orders_delivered", "revenue_gross_vnd", "products_on_sale", "stores", "refunds_vnd")
 WINDOWED = ("products", "orders", "order_events", "refunds")
+COMPARED = {("voso", d, "bulk") for d in (*WINDOWED, "stores", "accounts")} | {("voso", d, "reread") for d in WINDOWED} | {("postmart", "orders", "month")}
 
 
-def reconcile(pipeline: Pipeline, day: date, run: str) -> list[reconciling.Reconciliation]:
-    found, http = [], pipeline.served.http
-    with warehouse.connect(pipeline.dsn) as conn:
-        for dataset in ("stores", "products", "orders", "order_events", "refunds", "accounts"):
-            client = lambda: VosoClient(http["base_url"], http["username"], http["password"])
-            arrivals = reconciling.land_voso(conn, client, pipeline.settings, dataset, day, run)
-            assert not arrivals.refused and len(arrivals.landed) == (2 if dataset in WINDOWED else 1)
-            found += reconciling.compare(conn, pipeline.settings, "voso", dataset, run)
-        with outbox(pipeline.served) as sftp:
-            assert not reconciling.land_postmart(conn, sftp, pipeline.settings, day, run).refused
-        found += reconciling.compare(conn, pipeline.settings, "postmart", "orders", run)
-    return found
-
-
-@pytest.fixture(scope="module")
-def reconciled(postgres, template, tmp_path_factory):
-    """Two days at the end of September; then the warehouse loses and twists things of its own, as a source that lied would have had it."""
-    home = tmp_path_factory.mktemp("reconciliation")
+@pytest.fixture()
+def pipeline(postgres, template, tmp_path):
+    """Days around the end of September, until the morning on which the month's file comes."""
     name = "kinhteso_reconciliation"
     with psycopg.connect(postgres, autocommit=True) as admin:
         admin.execute(f"create database {name} template {template}")
-    from psycopg.conninfo import make_conninfo
-
-    dsn = make_conninfo(postgres, dbname=name)
-    settings = Settings(landing=str(home / "landing"), registers_inbox=str(home / "inbox"), phone_key="demo-pepper", first_day=FIRST)
-    with simulators(home / "served", "--first-day", str(FIRST), "--inbox", str(home / "inbox")) as served:
-        pipeline = Pipeline(dsn, settings, served, home / "state", [])
-        for day in (FIRST, SECOND):
-            pipeline.take(day)
-        pipeline.release()
-        yield pipeline
+    settings = Settings(landing=str(tmp_path / "landing"), registers_inbox=str(tmp_path / "inbox"), phone_key="demo-pepper", first_day=FIRST)
+    with simulators(tmp_path / "served", "--first-day", str(FIRST), "--inbox", str(tmp_path / "inbox")) as served:
+        taken = Pipeline(make_conninfo(postgres, dbname=name), settings, served, tmp_path / "state", [])
+        for day in (FIRST, SECOND, LAST):
+            taken.take(day)
+        taken.release()
+        yield taken
     with psycopg.connect(postgres, autocommit=True) as admin:
         admin.execute(f"drop database {name} with (force)")
 
 
-def test_the_simulated_month_is_the_sum_of_its_days_then_heals_what_was_lost(reconciled):
-    pipeline = reconciled
-    assert pipeline.problems == []
-    right = {day: pipeline.cells(day, FIGURES) for day in (FIRST, SECOND)}
-    pipeline.served.clock("2021-10-01T03:00")
-    for one in reconcile(pipeline, SECOND, "equal"):
-        assert one.differing == 0 and one.passed, one.message
-    assert pipeline.release() is None, "nothing differs, so nothing is built"
-    pipeline.served.clock("2021-10-05T06:00")
-    assert asyncio.run(pipeline.served.listing("20211005")) == ["PM_LSN_THANG_202109_v1.zip"]
-    lose(pipeline)
-    assert {day: pipeline.cells(day, FIGURES) for day in (FIRST, SECOND)} != right
-    with warehouse.connect(pipeline.dsn) as conn:
-        with outbox(pipeline.served) as sftp:
-            assert len(reconciling.land_postmart(conn, sftp, pipeline.settings, date(2021, 10, 4), "month").landed) == 1
-        [month] = reconciling.compare(conn, pipeline.settings, "postmart", "orders", "month")
-    assert month.missing == 2 and month.changed == 1 and month.extra == 0 and not month.passed, month.message
-    found = reconcile(pipeline, SECOND, "bulk")
-    assert {(one.dataset, one.unit, one.missing, one.changed, one.extra) for one in found if one.differing} == {
-        ("orders", "bulk", 0, 1, 0), ("products", "bulk", 1, 0, 0), ("stores", "bulk", 1, 0, 0),
+@pytest.fixture()
+def airflow(pipeline, monkeypatch):
+    """An operator's Airflow over that warehouse and those sources."""
+    home, own = Path(tempfile.mkdtemp(prefix="kinhteso-reconcile-")), conninfo_to_dict(pipeline.dsn)
+    home.chmod(0o755)
+    for name in [n for n in os.environ if n.startswith(("AIRFLOW", "KINHTESO"))]:
+        monkeypatch.delenv(name)
+    sftp, http = pipeline.served.sftp, pipeline.served.http
+    login = {"conn_type": "sftp", "host": sftp["host"], "port": sftp["port"], "login": sftp["username"], "password": sftp["password"]}
+    settings = {
+        "KINHTESO_HOME": str(home), "KINHTESO_PHONE_KEY": "demo-pepper", "KINHTESO_FIRST_DAY": str(FIRST), "KINHTESO_LANDING": pipeline.settings.landing,
+        "KINHTESO_REGISTERS_INBOX": pipeline.settings.registers_inbox, "AIRFLOW_CONN_POSTMART": json.dumps(login),
+        "AIRFLOW_CONN_VOSO": f"http://{http['username']}:{http['password']}@{http['host']}:{http['port']}/v1",
+        "AIRFLOW_CONN_WAREHOUSE": f"postgres://{own['user']}:{own.get('password') or ''}@{own['host']}:{own['port']}/{own['dbname']}",
     }  # fmt: skip
-    assert pipeline.release().is_new
-    assert {day: pipeline.cells(day, FIGURES) for day in (FIRST, SECOND)} == right
-    for one in reconcile(pipeline, SECOND, "again"):
-        assert one.differing == 0 and one.passed, one.message
-    assert pipeline.release() is None
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    stack = cli.choose(cli.environment(), cli.state_root())
+    stack.home.mkdir(parents=True, exist_ok=True)
+    try:
+        yield cli.start_all(stack, with_parent=True, schedules=False)
+    finally:
+        cli.stop_ours(stack)
+        assert processes.marked(str(home / "warehouse" / "airflow")) == []
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def test_what_differs_is_counted_listed_mended_and_released_and_then_nothing_differs(pipeline, airflow):
+    assert pipeline.problems == []
+    days = (FIRST, SECOND, LAST)
+    right = {day: pipeline.cells(day, FIGURES) for day in days}
+    lose(pipeline)
+    assert {day: pipeline.cells(day, FIGURES) for day in days} != right
+
+    before = releases(pipeline)
+    run = airflow.trigger("reconcile_weekly", {"business_day": str(LAST)})
+    assert cli.wait_for(airflow, {"reconcile_weekly": run}, "differs") == {"reconcile_weekly": "failed"}, "mended, and red: somebody asks the platform why"
+    assert Counter((t["task_id"].rpartition(".")[2], t["state"]) for t in airflow.tasks("reconcile_weekly", run)) == {
+        ("land", "success"): 7, ("compare", "success"): 7, ("announce_postmart", "success"): 1, ("announce_voso", "success"): 1, ("verdict", "failed"): 1,
+    }, airflow.failures("reconcile_weekly", run)  # fmt: skip
+    [told] = airflow.failures("reconcile_weekly", run)
+    with warehouse.connect(pipeline.dsn) as conn:
+        found = {(one.source, one.dataset, one.unit): one for one in reconciling.of_run(conn, run)}
+        listed = conn.execute(
+            """select d.source, d.dataset, e.unit, d.kind, count(*), bool_and(d.is_mended), min(d.key) from ops.difference as d
+               join ops.export as e using (export_id) where e.run_id = %s group by 1, 2, 3, 4 order by 1, 2, 3, 4""",
+            [run],
+        ).fetchall()
+    assert set(found) == COMPARED, "the bulk, the re-read and the month"
+    empty = {key for key, one in found.items() if not one.compared}
+    assert empty <= {("voso", "refunds", "bulk"), *(("voso", d, "reread") for d in ("products", "refunds"))}, empty
+    assert [row[:6] for row in listed] == [
+        ("postmart", "orders", "month", "changed", 1, True), ("postmart", "orders", "month", "missing", 2, True), ("voso", "orders", "bulk", "changed", 1, True),
+        ("voso", "products", "bulk", "missing", 1, True), ("voso", "stores", "bulk", "missing", 1, True),
+    ]  # fmt: skip
+    counted = {(*key, kind): n for key, one in found.items() for kind in ("missing", "extra", "changed", "older") if (n := getattr(one, kind))}
+    assert counted == {row[:4]: row[4] for row in listed}, "counted as listed"
+    month = found["postmart", "orders", "month"]
+    assert not month.passed and month.orders_source - month.orders_warehouse == 2
+    for part in ("Q18", month.message, found["voso", "orders", "bulk"].message, *(row[6] for row in listed), "reconciliation-differs"):
+        assert part in told, part
+
+    deadline = time.monotonic() + 240  # nobody asks for it: the assets do
+    while {day: pipeline.cells(day, FIGURES) for day in days} != right:
+        assert time.monotonic() < deadline, "no release brought the figures right"
+        time.sleep(1)
+    assert releases(pipeline) > before
+
+    while airflow.call("GET", "/dags/warehouse_daily/dagRuns?state=running&state=queued")["total_entries"]:
+        time.sleep(1)
+    stands = releases(pipeline)
+    again = subprocess.run([sys.executable, "-m", "kinhteso.local", "reconcile", str(LAST)], cwd=ROOT, capture_output=True, text=True, timeout=400, check=False)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert " ".join(again.stdout.split()).count("no difference") == len(COMPARED), again.stdout
+    assert "nothing that counts has changed" in again.stdout and releases(pipeline) == stands
+
+
+def releases(pipeline: Pipeline) -> int:
+    with psycopg.connect(pipeline.dsn) as conn:
+        return conn.execute("select count(*) from ops.release").fetchone()[0]
 
 
 def lose(pipeline: Pipeline) -> None:
@@ -106,7 +154,7 @@ def lose(pipeline: Pipeline) -> None:
                 (select export_id from ops.export where unit = '')))""",
             [products, products, products],
         )
-        [(stores,)] = conn.execute(state, ["voso", "stores", SECOND]).fetchall()
+        [(stores,)] = conn.execute(state, ["voso", "stores", LAST]).fetchall()
         conn.execute("delete from raw.voso_stores where export_id = %s and store_id = (select min(store_id) from raw.voso_stores where export_id = %s)",
                      [stores, stores])  # fmt: skip
     from kinhteso import building, publishing
