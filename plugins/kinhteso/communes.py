@@ -53,12 +53,22 @@ def unit_type_and_name(text: str) -> tuple[str | None, str]:
     return None, rest
 
 
-@cache
 def all_communes() -> tuple[Commune, ...]:
     """The 200 units of the list of 2021."""
+    return _read(_seed())
+
+
+def _seed() -> tuple[Path, int]:
+    """The list and the state it is in, under which everything made of it is kept: a corrected one holds at once."""
     from kinhteso.building import project_dir
 
-    with open(Path(project_dir()) / "seeds" / "commune_crosswalk.csv", encoding="utf-8", newline="") as f:
+    path = Path(project_dir()) / "seeds" / "commune_crosswalk.csv"
+    return path, path.stat().st_mtime_ns
+
+
+@cache
+def _read(seed: tuple[Path, int]) -> tuple[Commune, ...]:
+    with open(seed[0], encoding="utf-8", newline="") as f:
         return tuple(
             Commune(r["gso_code"], r["gso_name"], r["unit_type"], r["name_short"], r["gso_district_code"], r["district_name"])
             for r in csv.DictReader(f)
@@ -67,44 +77,54 @@ def all_communes() -> tuple[Commune, ...]:
 
 
 @cache
-def _by_code() -> dict[str, Commune]:
-    return {c.code: c for c in all_communes()}
+def _by_code(seed: tuple[Path, int]) -> dict[str, Commune]:
+    return {c.code: c for c in _read(seed)}
 
 
 @cache
-def _by_name() -> dict[str, tuple[Commune, ...]]:
+def _by_name(seed: tuple[Path, int]) -> dict[str, tuple[Commune, ...]]:
     found: dict[str, list[Commune]] = {}
-    for commune in all_communes():
+    for commune in _read(seed):
         found.setdefault(plain(commune.short_name), []).append(commune)
     return {name: tuple(communes) for name, communes in found.items()}
 
 
-@cache
 def district_code(text: str) -> str | None:
     """Code of a district written as code, "Huyện Chi Lăng", "UBND HUYỆN CHI LĂNG", "TP. Lạng Sơn"; None when it is none of the eleven."""
+    return _district_code(_seed(), text)
+
+
+@cache
+def _district_code(seed: tuple[Path, int], text: str) -> str | None:
     wanted = office(text).strip()
     if re.fullmatch(r"\d{1,3}", wanted):
-        return wanted.zfill(3) if wanted.zfill(3) in {c.district_code for c in all_communes()} else None
+        return wanted.zfill(3) if wanted.zfill(3) in {c.district_code for c in _read(seed)} else None
     name = plain(_DISTRICT.sub("", wanted))
-    codes = {c.district_code for c in all_communes() if plain(_DISTRICT.sub("", c.district_name)) == name}
+    codes = {c.district_code for c in _read(seed) if plain(_DISTRICT.sub("", c.district_name)) == name}
     return codes.pop() if len(codes) == 1 and _DISTRICT.match(wanted) else None
 
 
-@cache
 def resolve(code: str | None, name: str | None, district: str | None = None) -> str | None:
     """GSO code of the commune that ``code`` and ``name`` (with its unit type) say, in the district of three digits where that is known.
 
     A lost leading zero is put back. A code and a name that disagree, and a name that fits two units, resolve to None.
     """
+    return _resolve(_seed(), code, name, district)
+
+
+@cache
+def _resolve(seed: tuple[Path, int], code: str | None, name: str | None, district: str | None) -> str | None:
     if code and not re.fullmatch(r"\d{1,5}", code.strip()):
         return None
-    by_code = _by_code().get(code.strip().zfill(5)) if code else None
+    by_code = _by_code(seed).get(code.strip().zfill(5)) if code else None
     if code and (by_code is None or (district and by_code.district_code != district)):
         return None
     if not name or not name.strip():
         return by_code.code if by_code else None
     unit_type, bare = unit_type_and_name(name)
-    fits = [c for c in _by_name().get(plain(bare), ()) if (unit_type is None or c.unit_type == unit_type) and (district is None or c.district_code == district)]
+    fits = [
+        c for c in _by_name(seed).get(plain(bare), ()) if (unit_type is None or c.unit_type == unit_type) and (district is None or c.district_code == district)
+    ]
     if by_code:
         return by_code.code if by_code in fits else None
     if unit_type is None and district is None:

@@ -19,6 +19,7 @@ import psycopg
 from psycopg import sql
 
 from kinhteso import ledger
+from kinhteso.contracts import REGISTER_COLUMNS
 from kinhteso.personal import Keys
 from kinhteso.warehouse import raw_columns, raw_table, select_list
 
@@ -149,6 +150,35 @@ def _load(conn: psycopg.Connection, export: ledger.Export, contract: Any, landin
     ledger.note_warnings(conn, export.export_id, "reader", warnings, held)
     done = ledger.get(conn, export.export_id)
     return Loaded(done.export_id, done.state, held, done.rows_loaded or 0, done.rows_duplicate or 0, done.rows_superseded or 0, warnings)
+
+
+def place_again(conn: psycopg.Connection, export_id: int, contract: Any, landing: Any) -> int:
+    """Find the communes of a form that counts again, by the list of today: they are found while it is read. Returns how many rows have moved, and queues
+    the form for a build then; the rest of its rows, and what a person decided about them, stays. Raises DeliveryRefused where it cannot be read any more.
+    """
+    export = ledger.get(conn, export_id)
+    with ledger.locked(conn, export.source, export.dataset, export.business_day):
+        export = ledger.get(conn, export_id, for_update=True)
+        if export.source != "registers" or export.state != "accepted":
+            return 0
+        from kinhteso.readers import read
+
+        names, stream = list(REGISTER_COLUMNS), read(contract, _parts(conn, export), landing, export)
+        placed = ", ".join(f"{name} text" for name in names)
+        conn.execute(f"create temporary table placed (source_row bigint primary key, {placed}) on commit drop")  # type: ignore[arg-type]
+        with conn.cursor() as cursor, cursor.copy("copy pg_temp.placed from stdin") as copy:
+            for source_row, values in stream:
+                copy.write_row([source_row, *values[len(contract.columns) :]])
+        ours, theirs = (", ".join(f"{table}.{name}" for name in names) for table in ("r", "p"))
+        moved = conn.execute(
+            f"""update {contract.raw_table} as r set ({", ".join(names)}) = row({theirs}) from pg_temp.placed as p
+                where r.export_id = %s and r.source_row = p.source_row and ({ours}) is distinct from ({theirs})""",  # type: ignore[arg-type]
+            [export_id],
+        ).rowcount
+        conn.execute("drop table pg_temp.placed")
+        if moved:
+            ledger.change(conn, export, "replayed")
+        return moved
 
 
 def _parts(conn: psycopg.Connection, export: ledger.Export) -> list[Any]:

@@ -218,12 +218,13 @@ def _replay_one(conn: psycopg.Connection[Any], settings: Settings, export_id: in
     from kinhteso.landing import Landing
 
     export, before = ledger.get(conn, export_id), _rows(conn, export_id)
-    contract, trouble = contracts.load_contract(export.source, export.dataset), None
+    contract, trouble, moved = contracts.load_contract(export.source, export.dataset), None, 0
     try:
         if export.state == "rejected":
             ledger.reopen(conn, export_id)
         if ledger.get(conn, export_id).state == "landed":
             loading.load(conn, export_id, contract, Landing(settings.landing), settings.phone_key)
+        moved = loading.place_again(conn, export_id, contract, Landing(settings.landing))
         verdict = judging.judge(conn, export_id, contract, again=export.state == "accepted")
         trouble = verdict.reason if verdict.is_kept else None
     except (loading.LoadRefused, judging.JudgementFailed):
@@ -238,7 +239,7 @@ def _replay_one(conn: psycopg.Connection[Any], settings: Settings, export_id: in
             "update ops.quarantine_row set closed_by = %s where export_id = %s and closed_by = 'pipeline' and state = 'replayed' and closed_at >= %s",
             [who, export_id, before["at"]],
         )
-    return _told(conn, export, before, trouble)
+    return _told(conn, export, before, trouble, moved)
 
 
 def _rows(conn: psycopg.Connection[Any], export_id: int) -> dict[str, Any]:
@@ -253,7 +254,7 @@ def _rows(conn: psycopg.Connection[Any], export_id: int) -> dict[str, Any]:
     return {"at": row[0], "aside": set(row[1]), "dismissed": row[2]}
 
 
-def _told(conn: psycopg.Connection[Any], export: ledger.Export, before: dict[str, Any], trouble: str | None) -> Outcome:
+def _told(conn: psycopg.Connection[Any], export: ledger.Export, before: dict[str, Any], trouble: str | None, moved: int) -> Outcome:
     now, after = ledger.get(conn, export.export_id), _rows(conn, export.export_id)
     flowed, newly = len(before["aside"] - after["aside"]), len(after["aside"] - before["aside"])
     still = [m for m in open_matters(conn, Selection(export_id=export.export_id)) if m.kind in ("rows", "unmapped")]
@@ -269,6 +270,7 @@ def _told(conn: psycopg.Connection[Any], export: ledger.Export, before: dict[str
             words, flowed, newly = f"accepted: {now.rows_loaded} rows count now", now.rows_loaded or 0, 0
         else:
             words = f"{flowed} rows count now" if flowed else "nothing more counts"
+        words += f"; {moved} rows are of another commune now" if moved else ""
         words += f"; {newly} rows newly in quarantine" if newly else ""
         words += f"; {open_rows} rows stay in quarantine" if open_rows else ""
         words += "".join(f"\n  {m.told}" for m in still)

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 import xlsxwriter
-from kinhteso import intake, ledger
+from kinhteso import intake, ledger, quarantine
 from kinhteso.settings import Settings
+from written import edit, own_contracts, own_project
 
 R2 = ("STT", "Tên xã", "Thôn/Bản/Khối phố", "Số, ngày QĐ thành lập", "Họ và tên", "Năm sinh", "Chức vụ", "Nhiệm vụ trong tổ", "Số điện thoại", "Đã tập huấn",
       "Ngày tập huấn", "Đơn vị tập huấn", "Ghi chú")  # fmt: skip
@@ -115,22 +116,57 @@ def test_a_refused_form_is_kept_told_once_and_read_again_by_hand(db, settings):
 
 def test_a_word_that_was_unknown_is_read_again_after_the_list_was_corrected(db, settings, tmp_path, monkeypatch):
     """The form is rejected for its unknown roles; with the words in the seed a run by hand takes it, without a new file."""
-    import shutil
-
-    from kinhteso import building
-
     put(settings, 3)
-    seeds = tmp_path / "seeds"
-    shutil.copytree(building.project_dir() / "seeds", seeds)
-    words = (seeds / "status_words.csv").read_text(encoding="utf-8")
-    (seeds / "status_words.csv").write_text("\n".join(line for line in words.splitlines() if "Thành viên" not in line) + "\n", encoding="utf-8")
-    monkeypatch.setenv("KINHTESO_DBT_PROJECT", str(tmp_path))
+    words = own_project(monkeypatch, tmp_path) / "seeds" / "status_words.csv"
+    known = words.read_text(encoding="utf-8")
+    words.write_text("\n".join(line for line in known.splitlines() if "Thành viên" not in line) + "\n", encoding="utf-8")
     _, refused = take(db, settings)
     assert refused and states(db)[0][1] == "rejected"
-    (seeds / "status_words.csv").write_text(words, encoding="utf-8")
+    words.write_text(known, encoding="utf-8")
     assert take(db, settings) == ([], []), "not by itself"
     assert take(db, settings, by_hand=True) == (["teams"], [])
     assert states(db) == [(1, "accepted", 3)]
+
+
+def test_a_commune_that_is_corrected_in_the_list_is_known_to_a_form_that_came_before(db, settings, tmp_path, monkeypatch):
+    """The communes of a form are found while it is read: its rows wait in quarantine, and a replay finds them by the list of today."""
+    put(settings, 3)
+    crosswalk = own_project(monkeypatch, tmp_path) / "seeds" / "commune_crosswalk.csv"
+    known = crosswalk.read_text(encoding="utf-8")
+    crosswalk.write_text(known.replace("Vạn Linh", "Van Lang"), encoding="utf-8")
+    take(db, settings)
+    assert states(db) == [(1, "accepted", 0)]
+    (matter,) = quarantine.open_matters(db)
+    assert (matter.kind, matter.rows) == ("rows", 3) and NAME in matter.told and "the form's commune is one of the province's" in matter.told
+    crosswalk.write_text(known, encoding="utf-8")
+    replay = lambda: [o.words for o in quarantine.replay(db, settings, quarantine.select(db, class_="registers/teams"), "mai")]
+    assert replay() == ["3 rows count now; 3 rows are of another commune now"] and states(db) == [(1, "accepted", 3)]
+    placed = "select commune_code, count(*) from raw.registers_teams group by 1"
+    assert db.execute(placed).fetchall() == [("06505", 3)] and quarantine.open_matters(db) == []
+    queue = "select count(*) from ops.change"
+    before = db.execute(queue).fetchone()
+    assert replay() == [], "twice changes nothing"
+
+    crosswalk.write_text(
+        known.replace("Xã Vạn Linh,Xã,Vạn Linh", "Xã Xưa,Xã,Xưa").replace("Xã Bằng Mạc,Xã,Bằng Mạc", "Xã Vạn Linh,Xã,Vạn Linh"), encoding="utf-8"
+    )
+    assert db.execute(queue).fetchone() == before
+    label = "registers/teams " + db.execute("select unit from ops.export").fetchone()[0] + " 2021-09-10 v1"
+    named = lambda: [o.words for o in quarantine.replay(db, settings, quarantine.select(db, export=label), "mai")]
+    assert named() == ["nothing more counts; 3 rows are of another commune now"], "rows that counted move too"
+    assert db.execute(placed).fetchall() == [("06493", 3)] and db.execute(queue).fetchone() == (before[0] + 1,)
+    assert named() == ["nothing more counts"] and db.execute(queue).fetchone() == (before[0] + 1,)
+
+
+def test_a_heading_that_became_an_alias_lets_a_form_in(db, settings, tmp_path, monkeypatch):
+    put(settings, 3)
+    contract, heading = own_contracts(monkeypatch, tmp_path) / "registers" / "teams.yml", "heading: Nhiệm vụ trong tổ,"
+    edit(contract, heading, "heading: Vai trò trong tổ,")
+    _, [refused] = take(db, settings)
+    assert "lacks the columns" in refused and "Vai trò trong tổ" in refused and "alias" in refused and states(db)[0][1] == "rejected"
+    edit(contract, "heading: Vai trò trong tổ,", "heading: Vai trò trong tổ, aliases: [Nhiệm vụ trong tổ],")
+    replayed = quarantine.replay(db, settings, quarantine.select(db, class_="registers/teams"), "mai")
+    assert [o.words for o in replayed] == ["accepted: 3 rows count now"] and states(db) == [(1, "accepted", 3)]
 
 
 def test_a_file_that_is_no_register_is_named(db, settings):

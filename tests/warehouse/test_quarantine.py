@@ -356,8 +356,8 @@ def released(dsn):
     return publishing.publish(dsn, scope) if scope else None
 
 
-def test_a_commune_code_a_status_word_and_a_payment_word_reach_the_facts(warehouse_dsn, settings, seeds, tmp_path, monkeypatch):
-    """Edit the CSV, replay, done: F49 kept the store under 00000, F46 the order as UNKNOWN, Q03 set the order aside."""
+def test_a_commune_code_a_status_word_a_payment_word_and_an_alias_reach_the_facts(warehouse_dsn, settings, seeds, rules, tmp_path, monkeypatch):
+    """Edit the CSV or YAML, replay, done: F49 kept the store under 00000, F46 the order as UNKNOWN, Q03 set the order aside, Q02 refused the refunds."""
     monkeypatch.setenv("KINHTESO_DBT_STATE", str(tmp_path / "state"))
     crosswalk = (seeds / "commune_crosswalk.csv").read_text(encoding="utf-8")
     line = next(text for text in crosswalk.splitlines() if text.startswith("05971,"))
@@ -369,15 +369,21 @@ def test_a_commune_code_a_status_word_and_a_payment_word_reach_the_facts(warehou
         sold = {"status_raw": "Trao tận tay", "delivered_at": "14/09/2021 14:00:00"}
         delivered(db, settings, "orders", [*orders({"payment_method": "Vàng"}, count=110), d.line(2, **sold)][:1] + [
             d.line(2, **sold), *d.many(d.line, 112)[2:], d.line(900, payment_method="Vàng")], is_backlog=True)  # fmt: skip
+        delivered(db, settings, "refunds", [d.refund(1)], renamed={"Số tiền hoàn": "Tiền hoàn"}, is_backlog=True)
         released(warehouse_dsn)
         assert db.execute(stated).fetchall() == [("PM2109140000001", "00000", "CONFIRMED", 350000), ("PM2109140000002", "00000", "UNKNOWN", 350000)]
-        assert [(m.kind, m.rule_id) for m in quarantine.open_matters(db)] == [("unmapped", "F49"), ("rows", "Q03"), ("unmapped", "F46")]
+        assert [(m.kind, m.rule_id) for m in quarantine.open_matters(db)] == [
+            ("unmapped", "F49"), ("rows", "Q03"), ("unmapped", "F46"), ("rejected", "Q02"),
+        ]  # fmt: skip
+        refunds = "select refund_code, refund_amount_vnd, commune_code from bi.fct_refund"
+        assert db.execute(refunds).fetchall() == []
 
         (seeds / "commune_crosswalk.csv").write_text(crosswalk, encoding="utf-8")
         edit(seeds / "status_words.csv", WORD, WORD + "payment_method,postmart,Vàng,COD\norder_status,postmart,Trao tận tay,DELIVERED\n")
         assert quarantine.has_news(db, d.DAY), "a changed seed is due for a release"
         assert [o.rows_replayed for o in replay(db, settings, rule="F49")] == [0]
-        assert [o.rows_replayed for o in replay(db, settings)] == [1]
+        edit(rules / "postmart/refunds.yml", "heading: Số tiền hoàn,", "heading: Số tiền hoàn, aliases: [Tiền hoàn],")
+        assert [o.rows_replayed for o in replay(db, settings)] == [1, 1]
         assert quarantine.open_matters(db) == []
         second = released(warehouse_dsn)
         assert second.is_new
@@ -386,10 +392,9 @@ def test_a_commune_code_a_status_word_and_a_payment_word_reach_the_facts(warehou
             ("PM2109140000002", "05971", "DELIVERED", 350000),
             ("PM2109140000900", "05971", "CONFIRMED", 350000),
         ]
-        delivered_gross = (
-            "select orders_delivered, revenue_gross_vnd from bi.kpi_commune_daily where geography = '2021' and commune_code = '05971' and date = %s"
-        )
-        assert db.execute(delivered_gross, [d.DAY]).fetchone() == (1, 330000)
+        assert db.execute(refunds).fetchall() == [("HT000000000001", 175000, "05971")]
+        delivered_gross = "select orders_delivered, revenue_gross_vnd, refunds_vnd from bi.kpi_commune_daily where geography = '2021' and commune_code = '05971' and date = %s"
+        assert db.execute(delivered_gross, [d.DAY]).fetchone() == (1, 330000, 175000)
 
         assert replay(db, settings) == [] and not quarantine.has_news(db, d.DAY)
         assert [o.rows_replayed for o in replay(db, settings, class_="postmart", rule="Q03")] == []
