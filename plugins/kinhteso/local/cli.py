@@ -510,11 +510,11 @@ def list_quarantine(arguments: argparse.Namespace) -> int:
         "changed": "Other content under a known name (not taken)",
     }
     for kind, heading in headings.items():
-        lines = [m.told for m in matters if m.kind == kind]
-        if lines:
-            console.print(f"[bold]{heading}: {len(lines)}[/bold]")
-            for line in lines:
-                console.print(f"  {escape(line)}")
+        found = [m for m in matters if m.kind == kind]
+        if found:
+            console.print(f"[bold]{heading}: {len({m.export_id for m in found})}[/bold]")  # deliveries; each has a line per rule
+            for matter in found:
+                console.print(f"  {escape(matter.told)}")
     console.print(
         'After correcting the rule, alias, word or code: make replay-quarantine CLASS=… EXPORT="…" RULE=…. For good: make dismiss-quarantine … REASON="…".'
         if matters
