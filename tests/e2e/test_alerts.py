@@ -97,7 +97,9 @@ def test_red_tasks_and_a_broken_dag_file_are_one_message_each(office, runs):
     wait_until(kept, "dag_unparsable|broken.py", state="over")
     told = [(p["cause"], p["state"]) for p in kept.posts]
     assert len(told) == len(set(told)) == len(kept.mails), f"once per cause: {told}"
-    assert {c for c, _ in told} <= {*causes, f"run_late|postmart_daily|{DAY}", f"run_late|voso_daily|{DAY}"}, "nothing that a known cause explains"
+    # A slow machine is past the deadline of 15 s before all has landed, and then that is missing.
+    slow = {f"run_late|postmart_daily|{DAY}", f"run_late|voso_daily|{DAY}", f"export_missing|postmart|{DAY}"}
+    assert {c for c, _ in told} <= {*causes, *slow}, "nothing that a known cause explains"
     assert kept.beats == 2
     by_cause = {p["cause"]: p["text"] for p in kept.posts if p["state"] == "open"}
     assert "rows declared, 0 found" in by_cause[causes[0]] and "docs/runbooks/export-rejected.md" in by_cause[causes[0]]
