@@ -83,12 +83,12 @@ class Pipeline:
             rows = conn.execute("select * from bi.kpi_commune_daily where geography = '2021'").fetchall()
         return {(row["commune_code"], row["date"]): row for row in rows}
 
-    def recounted(self, **limits: Any) -> list[str]:
-        """Every published cell against the recount of what has come: the differences, in words."""
+    def recounted(self, reconciled: tuple[str, ...] = (), **limits: Any) -> list[str]:
+        """Every published cell against the recount of what has come: the differences, in words. ``reconciled``: datasets whose bulk counts too."""
         published = self.published()
         days = {day for _, day in published}
         with psycopg.connect(self.dsn) as conn:
-            come = arrivals(conn, Path(self.settings.landing))
+            come = arrivals(conn, Path(self.settings.landing), reconciled)
         expected = Recount(come, self.settings.first_day, self.settings.phone_key, **limits).cells(min(days), max(days))
         return differences(expected, published)
 

@@ -48,22 +48,29 @@ class Baseline:
     admin: str
     database: str
     home: Path
-    number: int = 0
+
+    @property
+    def clone(self) -> str:
+        """Name of the database of each case, one after the other. The baseline was built under it: dbt parses its project anew for another one."""
+        return f"{self.database}_case"
 
 
 def build_baseline(admin: str, template: str, home: Path) -> Baseline:
     """Take and release the days before `DAY`, and keep the database as a template."""
-    name = f"{template}_faults"
+    baseline = Baseline(admin, f"{template}_faults", home)
     with psycopg.connect(admin, autocommit=True) as conn:
-        conn.execute(f"create database {name} template {template}")  # type: ignore[arg-type]
-    dsn = make_conninfo(admin, dbname=name)
+        conn.execute(f"create database {baseline.clone} template {template}")  # type: ignore[arg-type]
+    dsn = make_conninfo(admin, dbname=baseline.clone)
     with simulators(home / "sources", "--inbox", str(home / "inbox")) as served:
         pipeline = Pipeline(dsn, Settings(str(home / "landing"), str(home / "inbox"), "demo-pepper", FIRST), served, home / "dbt", [])
         for n in range((DAY - FIRST).days):
             pipeline.take(FIRST + timedelta(days=n))
         pipeline.release()
         assert pipeline.problems == [], pipeline.problems
-    return Baseline(admin, name, home)
+    with psycopg.connect(admin, autocommit=True) as conn:
+        conn.execute("select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = %s", [baseline.clone])
+        conn.execute(f"alter database {baseline.clone} rename to {baseline.database}")  # type: ignore[arg-type]
+    return baseline
 
 
 @dataclass
@@ -130,8 +137,8 @@ class Case:
             self.pipeline.release()
         with psycopg.connect(self.dsn, autocommit=True) as conn:
             after = _kpi_digest(conn)
-        torn = read - {before, after}
-        assert not torn, f"I3: a reader of bi saw {len(torn)} states that are neither the old release nor the new one"
+        torn = {state: {"not the old": set(state) - set(before), "not the new": set(state) - set(after)} for state in read - {before, after}}
+        assert not torn, f"I3: a reader of bi saw {len(torn)} states that are neither the old release nor the new one: {list(torn.values())}"
 
     @contextmanager
     def _reader(self) -> Iterator[set[Any]]:
@@ -152,15 +159,23 @@ class Case:
             over.set()
             thread.join()
 
-    def reissue(self, *datasets: str, day: date = DAY, version: int = 2, change: Callable[[Rendered], Rendered] = lambda f: f) -> None:
-        """The supplier sends ``datasets`` of ``day`` again as they should have been, under a higher version."""
+    def reissue(
+        self,
+        *datasets: str,
+        day: date = DAY,
+        version: int = 2,
+        change: Callable[[Rendered], Rendered] = lambda f: f,
+        damage: Callable[[bytes], bytes] = lambda content: content,
+    ) -> None:
+        """The supplier sends ``datasets`` of ``day`` again as they should have been, under a higher version; ``change`` before its manifest is
+        made, ``damage`` after it."""
         tables = Postmart(campaign.make("small", 1, FIRST)).tables(day, version)
         right = [change(render(t)) for t in tables if t.dataset in {WORDS[d] for d in datasets}]
         at = datetime.combine(day + timedelta(days=1), datetime.min.time()) + timedelta(hours=8)
         self.outbox(day).mkdir(exist_ok=True)
         for word in ("", "TAIKHOANTT_"):
             files = [f for f in right if (f.dataset == "TAIKHOANTT") == bool(word)]
-            for drop in Issue(day, version, word, files, at, "Sửa tệp").drops() if files else ():
+            for drop in Issue(day, version, word, files, at, "Sửa tệp", damage={f.dataset: damage for f in files}).drops() if files else ():
                 (self.outbox(day) / drop.name).write_bytes(drop.content)
 
     def switch(self, faults: str = "") -> None:
@@ -284,10 +299,11 @@ def keys(faults: str) -> set[str]:
 
 
 def _kpi_digest(conn: psycopg.Connection[Any]) -> Any:
-    """What a reader of bi has before him in one statement: the newest release and the daily table."""
-    return conn.execute(
-        "select (select max(release_id) from bi.release), (select md5(string_agg(k::text, '' order by geography, commune_code, date)) from bi.kpi_commune_daily k)"
-    ).fetchone()
+    """What a reader of bi has before him in one statement: of each table how many rows, and which transactions wrote them. Whatever a row says,
+    another writer is another xmin, so the thread that reads all the time need not spell every row out."""
+    tables = [t for (t,) in conn.execute("select relname from pg_class where relnamespace = 'bi'::regnamespace and relkind = 'r' order by 1")]
+    query = " union all ".join(f"select '{t}', count(*), sum(xmin::text::bigint) from bi.{t}" for t in tables)
+    return tuple(sorted(conn.execute(query).fetchall()))  # type: ignore[arg-type]
 
 
 def _names() -> list[str]:
@@ -298,11 +314,12 @@ def _names() -> list[str]:
 @contextmanager
 def strike(baseline: Baseline, home: Path, faults: str = "", *options: str) -> Iterator[Case]:
     """A clone of the baseline with sources that have ``faults`` (F13@2021-09-15:GIANHANG,…) switched on."""
-    baseline.number += 1
-    name = f"{baseline.database}_{baseline.number}"
+    name = baseline.clone
     for folder in ("landing", "inbox", "dbt"):
         shutil.copytree(baseline.home / folder, home / folder)
     shutil.copytree(baseline.home / "sources" / "sftp", home / "sources" / "sftp")
+    if (baseline.home / "sources" / "forms.json").exists():
+        shutil.copy(baseline.home / "sources" / "forms.json", home / "sources" / "forms.json")
     with psycopg.connect(baseline.admin, autocommit=True) as conn:
         conn.execute(f"create database {name} template {baseline.database}")  # type: ignore[arg-type]
     log = io.StringIO()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -104,14 +105,14 @@ def _others_go_on(case: Case, out: set[str]) -> None:
             assert name in out or counts, f"I8: {name} {DAY} is not accepted, though nothing struck it: {case.problems}"
 
 
-def holds(case: Case, entries: Iterable[Struck], teller: Any) -> None:
+def holds(case: Case, entries: Iterable[Struck], teller: Any, last: date = NEXT) -> None:
     """The recount (I4), the same run again (I2), and the books (I1, I5, I6)."""
     entries = list(entries)
     wrong = recounted(case, entries)
     assert not wrong, "I4: published is not what a recount of the deliveries gives:\n" + "\n".join(wrong[:20])
     digest = case.published()
     told = len(case.problems)
-    case.take(NEXT, at="11:00")
+    case.take(last, at="11:00")
     case.release()
     moved = [t for t in digest if case.published()[t] != digest[t]]
     assert not moved, f"I2: the same run again moved {moved}"

@@ -9,7 +9,7 @@ import json
 import re
 import unicodedata
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import lru_cache
@@ -36,11 +36,14 @@ class Arrival:
     is_bulk: bool = False
 
 
-def arrivals(conn: Any, landing: Path) -> list[Arrival]:
-    """What has come and was not refused, as the ledger says; the ledger is asked for facts of arrival only, for no figure and no verdict on rows."""
+def arrivals(conn: Any, landing: Path, reconciled: Sequence[str] = ()) -> list[Arrival]:
+    """What has come and was not refused, as the ledger says; the ledger is asked for facts of arrival only, for no figure and no verdict on rows.
+    ``reconciled``: datasets of Vỏ Sò whose bulk counts too."""
     found = conn.execute(
         """select source, dataset, unit, business_day, version, landing_path, pulled_at, received_at from ops.export
-           where state in ('accepted', 'superseded') and (source = 'registers' or unit = '') order by source, dataset, business_day, version"""
+           where state in ('accepted', 'superseded') and (source = 'registers' or unit = '' or source = 'voso' and unit = 'bulk' and dataset = any(%s))
+           order by source, dataset, business_day, version""",
+        [list(reconciled)],
     ).fetchall()
     return [Arrival(*row[:5], landing / row[5], row[6], row[7], any((landing / row[5]).glob("part-*.jsonl.gz"))) for row in found]
 

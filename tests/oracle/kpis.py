@@ -126,6 +126,9 @@ def ten_digits(value: Any) -> str | None:
     return digits if len(digits) == 10 and digits[0] == "0" else None
 
 
+RATES = {"store_rate": "households_with_store", "payment_rate": "households_with_payment", "lead_rate": "lead_households"}
+
+
 class Recount:
     """All cells of kpi_commune_daily from what has arrived.
 
@@ -457,9 +460,22 @@ class Recount:
         found: dict[tuple[str, date], dict[str, Any]] = {}
         for n in range((last - first).days + 1):
             self._day(first + timedelta(days=n), flows, by_home, found)
+        self._hold_rates(first, last, found)
         for c in self.communes:
             self._since_kick_off(c, first, last, flows, found)
         return found
+
+    def _hold_rates(self, first: date, last: date, found: dict[tuple[str, date], dict[str, Any]]) -> None:
+        """A numerator above its denominator: the commune's rate of the last good day (KPI §1.8)."""
+        for c in self.communes:
+            for rate, part in RATES.items():
+                good = None
+                for n in range((last - first).days + 1):
+                    cell = found[c["gso_code"], first + timedelta(days=n)]
+                    if cell["households"] and cell[part] > cell["households"]:
+                        cell[rate] = good
+                    elif cell[rate] is not None:
+                        good = cell[rate]
 
     def _flows(self) -> tuple[Counter[tuple[str, date, str]], dict[tuple[str, date], list[int]]]:
         flows: Counter[tuple[str, date, str]] = Counter()
@@ -543,7 +559,7 @@ class Recount:
                     "match_rate": ratio(counts[commune, "could_match"] - counts[commune, "stores_unmatched"], counts[commune, "could_match"], 6),
                 }  # fmt: skip
                 cell |= self._registers(commune, day)
-                for rate, part in (("store_rate", "households_with_store"), ("payment_rate", "households_with_payment"), ("lead_rate", "lead_households")):
+                for rate, part in RATES.items():
                     cell[rate] = ratio(cell[part], cell["households"], 6)
                 cell["team_rate"] = ratio(cell["hamlets_with_team"], cell["hamlets"], 6)
             found[commune, day] = cell

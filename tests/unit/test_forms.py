@@ -16,8 +16,8 @@ from kinhteso.registers import forms, inbox
 AS_OF = date(2021, 9, 15)
 
 
-def book(*sheets: tuple[str, list[list[object]]]) -> bytes:
-    """An .xlsx of the given cells."""
+def book(*sheets: tuple[str, list[list[object]]], merged: tuple[tuple[int, int, int], ...] = ()) -> bytes:
+    """An .xlsx of the given cells; ``merged``: blocks of them (column, first row, last row)."""
     out = io.BytesIO()
     with xlsxwriter.Workbook(out) as b:
         for name, rows in sheets:
@@ -26,6 +26,8 @@ def book(*sheets: tuple[str, list[list[object]]]) -> bytes:
                 for c, value in enumerate(row):
                     if value is not None:
                         page.write(n, c, value)
+            for column, first, last in merged:
+                page.merge_range(first, column, last, column, rows[first][column])
     return out.getvalue()
 
 
@@ -251,3 +253,20 @@ def test_a_number_that_is_merged_over_a_team(tmp_path):
     assert [(r["stt"], r["commune_name"], r["hamlet_raw"], r["decision"]) for r in found] == [
         ("1", "Xã Vạn Linh", "Thôn A", "45/QĐ"), ("1", "Xã Vạn Linh", "Thôn A", "45/QĐ"), ("2", "Xã Gia Lộc", "Thôn B", "46/QĐ"), ("2", "Xã Gia Lộc", "Thôn B", "46/QĐ"),
     ]  # fmt: skip
+
+
+def test_a_block_of_any_column_is_of_each_row_that_it_covers_and_a_count_is_not(tmp_path):
+    """F76: merged cells say the same of all their rows, a blank cell beside them says nothing; a merged count is said once."""
+    columns = ["STT", "Tên xã", "Thôn/Bản/Khối phố", "Số, ngày QĐ thành lập", "Họ và tên", "Năm sinh", "Chức vụ", "Nhiệm vụ trong tổ", "Số điện thoại",
+               "Đã tập huấn", "Ngày tập huấn"]  # fmt: skip
+    rows = [
+        *head(title="BIỂU SỐ 02: DANH SÁCH TỔ CÔNG NGHỆ CỘNG ĐỒNG"), columns,
+        [1, "Xã Vạn Linh", "Thôn A", "45/QĐ", "Người Một", 1980, None, "Tổ trưởng", None, "Có", "01/09/2021"],
+        [2, "Xã Vạn Linh", "Thôn A", "45/QĐ", "Người Hai", 1981, None, "Thành viên", None, None, None],
+        [3, "Xã Vạn Linh", "Thôn A", "45/QĐ", "Người Ba", 1982, None, "Thành viên", None, None, None],
+    ]  # fmt: skip
+    found, _ = read(book(("x", rows), merged=((9, 7, 8), (10, 7, 8))), "teams", "Bieu02_187_20210915.xlsx", tmp_path)
+    assert [(r["trained_raw"], r["trained_on"]) for r in found] == [("Có", "01/09/2021"), ("Có", "01/09/2021"), (None, None)]
+    hamlets = [*head(), R1, SUB, [1, "06505", "Xã Vạn Linh", "Thôn A", 10], [2, "06505", "Xã Vạn Linh", "Thôn B", None]]
+    found, _ = read(book(("x", hamlets), merged=((4, 8, 9), (1, 8, 9))), "hamlets", "Bieu01_187_20210915.xlsx", tmp_path)
+    assert [(r["commune_src_code"], r["households"]) for r in found] == [("06505", "10"), ("06505", None)]

@@ -50,11 +50,12 @@ class _Sheet:
     district: str | None
     commune: str | None
     commune_name: str | None
+    blocks: dict[tuple[int, int], int]  # (row, column) of a cell under the first one of a merged block -> the row of that one
 
 
 def dataset_by_title(f: BinaryIO) -> str | None:
     """The register whose title stands in the first rows of the first sheet."""
-    for _, rows in _workbook(f.read(), "form"):
+    for _, rows, _ in _workbook(f.read(), "form"):
         if rows is None:
             continue
         top = communes.plain(" ".join(c for row in rows[:10] for c in row if c))
@@ -67,11 +68,11 @@ def _refused(name: str, rule: str, what: str) -> DeliveryRefused:
     return DeliveryRefused(rule, f"form {name}: {what}")
 
 
-def _workbook(content: bytes, name: str) -> Iterator[tuple[str, list[list[str | None]] | None]]:
-    """Sheets with their cells as text; None instead for a hidden one, which is not read."""
+def _workbook(content: bytes, name: str) -> Iterator[tuple[str, list[list[str | None]] | None, dict[tuple[int, int], int]]]:
+    """Sheets with their cells as text, None instead for a hidden one, which is not read; and the cells that a merged block covers downwards."""
     if html.looks_like(content):
         try:
-            yield HTML_SHEET, [[text.cell(c or None) for c in row] for row in html.rows(content)]
+            yield HTML_SHEET, [[text.cell(c or None) for c in row] for row in html.rows(content)], {}
         except (UnicodeError, LookupError) as error:
             raise _refused(name, "F18", f"is an HTML page in an encoding that cannot be read ({error}). Save it as .xlsx and put that in.") from error
         return
@@ -84,10 +85,12 @@ def _workbook(content: bytes, name: str) -> Iterator[tuple[str, list[list[str | 
         hidden = {s.name for s in book.sheets_metadata if s.visible != python_calamine.SheetVisibleEnum.Visible}
         for sheet_name in book.sheet_names:
             if sheet_name in hidden:
-                yield sheet_name, None
+                yield sheet_name, None, {}
                 continue
-            cells = book.get_sheet_by_name(sheet_name).to_python(skip_empty_area=False)
-            yield sheet_name, [[text.cell(c if c != "" else None) for c in row] for row in cells]
+            sheet = book.get_sheet_by_name(sheet_name)
+            cells = [[text.cell(c if c != "" else None) for c in row] for row in sheet.to_python(skip_empty_area=False)]
+            merged = [(top, min(bottom, len(cells) - 1), left) for (top, left), (bottom, _) in sheet.merged_cell_ranges or []]
+            yield sheet_name, cells, {(row, left): top for top, bottom, left in merged for row in range(top + 1, bottom + 1)}
     except BaseException as error:
         if not workbook.is_damage(error, python_calamine.CalamineError):
             raise
@@ -119,7 +122,7 @@ def _sheets(content: bytes, name: str) -> tuple[list[_Sheet], list[str]]:
     file_district = communes.district_code(codes[1]) if codes else None
     file_commune = communes.resolve(codes[2], None, None) if codes and codes[2] else None
     found, skipped = [], []
-    for sheet_name, rows in _workbook(content, name):
+    for sheet_name, rows, blocks in _workbook(content, name):
         if rows is None:
             skipped.append(f"F75: sheet {sheet_name!r} is hidden and was not read; it stays in the landing")
             continue
@@ -137,7 +140,7 @@ def _sheets(content: bytes, name: str) -> tuple[list[_Sheet], list[str]]:
         said = {c for c in (by_title, file_commune) if c}
         if len(said) > 1 and not by_sheet:
             raise _refused(name, "F52", f"its title says commune {by_title}, its name {file_commune}. Correct one of them.")
-        found.append(_Sheet(sheet_name, rows, heading_at, _as_of(name, rows[:heading_at]), district, commune, commune_name or sheet_name))
+        found.append(_Sheet(sheet_name, rows, heading_at, _as_of(name, rows[:heading_at]), district, commune, commune_name or sheet_name, blocks))
     if not found:
         raise _refused(name, "Q02", f"holds no table with the heading STT. {' '.join(skipped)} Ask the district for the form as agreed.")
     return found, skipped
@@ -304,6 +307,9 @@ def _sheet_rows(stream: RowStream, sheet: _Sheet, contract: Any, origin: str, as
                     stream.warnings.append(f"F23: sheet {sheet.name!r} row {number + 1} is no data row and was left in the landing: {len(cells)} cells, no STT")
                 continue
         values: list[str | None] = [_get(row, placed[n]) if n in placed else None for n in range(len(names))]
+        for n, i in placed.items():
+            if values[n] is None and n not in sums and sheet.blocks.get((number, i), -1) >= start:  # a merged count is said once, not of each row
+                values[n] = _get(sheet.rows[sheet.blocks[number, i]], i)
         for n in fills:
             if values[n] is None:
                 values[n] = last.get(n)
