@@ -64,18 +64,25 @@ def days_to_look_at(first_day: date, day: date) -> list[date]:
 
 
 def _refuse(
-    conn: psycopg.Connection[Any], arrivals: Arrivals, contract: contracts.Contract, day: date, asked: date, run_id: str | None, error: Exception
+    conn: psycopg.Connection[Any],
+    arrivals: Arrivals,
+    contract: contracts.Contract,
+    day: date,
+    asked: date,
+    run_id: str | None,
+    error: Exception,
+    version: int = 1,
 ) -> None:
     """Tell a refusal and note it. Of a day before the asked one it is told by the run that finds it, not again by every run of the 35 days (I8)."""
     reason = str(error)[:REASON_LENGTH]
-    known, told_by = ledger.expected_reason(conn, contract.source, contract.dataset, day)
+    known, told_by = ledger.expected_reason(conn, contract.source, contract.dataset, day, version)
     is_new = known != reason or told_by in (None, run_id)
     if day == asked or is_new:
         arrivals.refused.append(str(error))
     arrivals.told.add(day)
     log.error("%s", error)
     due = deadline(day)
-    ledger.expect(conn, contract.source, contract.dataset, day, due, mode=contract.mode, reason=reason, run_id=run_id if is_new else None)
+    ledger.expect(conn, contract.source, contract.dataset, day, due, mode=contract.mode, reason=reason, run_id=run_id if is_new else None, version=version)
 
 
 def reopen(conn: psycopg.Connection[Any], source: str, dataset: str, day: date) -> list[int]:
@@ -121,11 +128,11 @@ def _land_postmart(conn: psycopg.Connection[Any], sftp: Any, settings: Settings,
                 if offer.version < newest_accepted:  # F11: an older version changes nothing, nor does a damaged one
                     log.info("ignored, v%s is accepted: %s", newest_accepted, error)
                 else:
-                    _refuse(conn, arrivals, contract, offered_day, day, run_id, error)
+                    _refuse(conn, arrivals, contract, offered_day, day, run_id, error, offer.version)
             except (OSError, EOFError):
                 raise  # the connection is gone
             except Exception as error:
-                _refuse(conn, arrivals, contract, offered_day, day, run_id, _unforeseen(contract, offered_day, error))
+                _refuse(conn, arrivals, contract, offered_day, day, run_id, _unforeseen(contract, offered_day, error), offer.version)
     arrivals.is_due = not _has_come(conn, "postmart", dataset, day)
     return arrivals
 

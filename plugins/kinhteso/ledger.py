@@ -139,28 +139,32 @@ def expect(
     mode: str = "snapshot",
     reason: str | None = None,
     run_id: str | None = None,
+    version: int = 1,
 ) -> int | None:
     """Note that a day's delivery is due at `deadline`; None when one of that day is known already. Stands as version 1 until it comes.
 
-    Without a `reason` the one that was noted before stays.
+    A higher `version` that cannot be taken (F01) is noted of its own; the lower ones stay what they are. Without a `reason` the one that was noted
+    before stays.
     """
     with locked(conn, source, dataset, business_day):
-        if _exports(conn, f"source = %s and dataset = %s and business_day = %s and state <> 'expected' and {_OF_THE_DAY}", [source, dataset, business_day]):
+        known = _exports(conn, f"source = %s and dataset = %s and business_day = %s and state <> 'expected' and {_OF_THE_DAY}", [source, dataset, business_day])
+        if any(export.version >= version for export in known):
             return None
-        id = export_id(source, dataset, "", business_day, 1)
+        id = export_id(source, dataset, "", business_day, version)
         conn.execute(
             """insert into ops.export (export_id, source, dataset, business_day, version, mode, state, reason, expected_at, run_id)
-               values (%s, %s, %s, %s, 1, %s, 'expected', %s, %s, %s)
+               values (%s, %s, %s, %s, %s, %s, 'expected', %s, %s, %s)
                on conflict (export_id) do update set expected_at = excluded.expected_at, reason = coalesce(%s, ops.export.reason),
                  run_id = coalesce(excluded.run_id, ops.export.run_id)""",
-            [id, source, dataset, business_day, mode, reason or f"due at {deadline.isoformat()}", deadline, run_id, reason],
+            [id, source, dataset, business_day, version, mode, reason or f"due at {deadline.isoformat()}", deadline, run_id, reason],
         )
         return id
 
 
-def expected_reason(conn: psycopg.Connection, source: str, dataset: str, business_day: dt.date) -> tuple[str | None, str | None]:
-    """Why a day is still expected, as it was noted last, and by which run; (None, None) where nothing is expected."""
-    found = _exports(conn, "source = %s and dataset = %s and business_day = %s and state = 'expected' limit 1", [source, dataset, business_day])
+def expected_reason(conn: psycopg.Connection, source: str, dataset: str, business_day: dt.date, version: int = 1) -> tuple[str | None, str | None]:
+    """Why a day, or a higher version of it, is still expected, as it was noted last, and by which run; (None, None) where nothing is expected."""
+    where = "source = %s and dataset = %s and business_day = %s and state = 'expected' and version in (1, %s) order by version desc limit 1"
+    found = _exports(conn, where, [source, dataset, business_day, version])
     return (found[0].reason, found[0].run_id) if found else (None, None)
 
 
@@ -224,8 +228,8 @@ def _insert_landed(conn: psycopg.Connection, id: int, unit: str, d: Any, run_id:
     )
     conn.execute(
         """delete from ops.export where source = %s and dataset = %s and unit = %s and business_day = %s
-             and state = 'expected' and export_id <> %s""",
-        [d.source, d.dataset, unit, d.business_day, id],
+             and state = 'expected' and version < %s""",
+        [d.source, d.dataset, unit, d.business_day, d.version],
     )
     conn.execute("delete from ops.export_part where export_id = %s", [id])
     with conn.cursor() as cursor:

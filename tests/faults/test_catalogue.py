@@ -30,8 +30,10 @@ def test_the_catalogue_has_every_number_once():
     assert all(f.title and f.injector and f.expected and f.recovery for f in CATALOGUE)
 
 
-def test_every_test_strikes_a_fault_of_the_catalogue():
-    assert {e.number for e in REGISTRY} | marked() <= set(BY_NUMBER)
+def test_every_fault_of_the_catalogue_is_struck_by_a_test_and_no_other():
+    struck = {e.number for e in REGISTRY} | marked()
+    assert struck == set(BY_NUMBER), f"no test strikes {sorted(set(BY_NUMBER) - struck)}; not in the catalogue are {sorted(struck - set(BY_NUMBER))}"
+    assert all(e.is_known for e in REGISTRY), "a switch that the simulators do not know strikes nothing"
 
 
 def test_every_fault_of_process_database_and_host_is_struck_by_a_test():

@@ -481,6 +481,20 @@ def test_a_day_that_has_come_is_not_expected(db, version):
     assert states(db) == {version: "landed"}
 
 
+def test_a_higher_version_that_cannot_be_taken_is_noted_beside_what_counts(db):
+    first = accepted(db)
+    given = {"reason": "v2 is damaged", "run_id": "run 2", "version": 2}
+    assert ledger.expect(db, "postmart", "products", d.DAY, NOON, **given) is not None
+    assert ledger.expect(db, "postmart", "products", d.DAY, NOON) is None, "the day itself is expected no more"
+    assert ledger.expected_reason(db, "postmart", "products", d.DAY, 2) == ("v2 is damaged", "run 2")
+    assert ledger.expected_reason(db, "postmart", "products", d.DAY) == (None, None)
+    assert states(db) == {1: "accepted", 2: "expected"} and ledger.accepted(db, "postmart", "products", d.DAY)[0].export_id == first
+    assert set(ledger.known_versions(db, "postmart", "products", d.DAY)) == {1}
+    accepted(db, version=3)
+    assert states(db) == {1: "superseded", 3: "accepted"}, "nobody waits for it any more"
+    assert ledger.expect(db, "postmart", "products", d.DAY, NOON, **given) is None
+
+
 def test_missing_days_are_those_without_anything_that_counts(db):
     day = {n: d.DAY + dt.timedelta(days=n) for n in range(-3, 4)}
     accepted(db, day=day[-1])
