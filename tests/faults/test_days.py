@@ -261,6 +261,7 @@ def test_a_line_changes_and_its_time_does_not(baseline, tmp_path, teller):
     ("F79", "F79@{}:R2", "", "the same form twice is one"),
     ("F90", "F90@{}:R1", "", "revised: the new households from its as-of date on"),
     ("F90", "F90@{}:R1=below", "", "below the numerator: the last good rate is held and named"),
+    ("F90", "F90@{}:R1=zero", "", "zero households: no rate, the counts stay"),
     ("F90", "F90@{}:R1=missing", "", "missing in a revision: the older list stays in force"),
 ])  # fmt: skip
 def test_forms(baseline, tmp_path, teller, number, switch, refused, seen):
