@@ -169,6 +169,18 @@ def test_over_is_told_once_when_the_day_counts_not_while_it_is_on_its_way(db):
     assert look(db, box, NOW + 3 * HOUR) == []
 
 
+def test_a_damaged_version_beside_the_one_that_counts_is_told_until_a_good_one_comes(db):
+    box = Box()
+    accepted(db, "postmart", "orders", d.many(d.line, 3))
+    words = "F01: PM_LSN_DONHANG_20210914_v2.xlsx is damaged: 9 bytes came, 12 were declared, twice. Runbook: docs/runbooks/export-rejected.md"
+    ledger.expect(db, "postmart", "orders", DAY, NOW - HOUR, reason=words, version=2)
+    (told,) = look(db, box)
+    assert told.kind == "export_refused" and "v2.xlsx is damaged" in told.text
+    assert look(db, box, NOW + HOUR) == []
+    accepted(db, "postmart", "orders", d.many(d.line, 4), version=2)
+    assert [m.state for m in look(db, box, NOW + 2 * HOUR)] == ["over"]
+
+
 def test_another_bad_version_is_news_and_over_comes_after_both(db):
     box = Box()
     rejected(db)
