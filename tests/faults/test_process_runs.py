@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import psycopg
 import pytest
 from case import DAY, NEXT, strike
 from forks import Forks, said
@@ -58,6 +59,32 @@ class Runs:
         assert not books.wrong, "\n".join(books.wrong)
 
 
+def ledger(fork):
+    """What the ledger tells of every delivery, but its number and its times."""
+    with psycopg.connect(fork.dsn) as conn:
+        return conn.execute(
+            "select source, dataset, unit, business_day, version, state, rows_delivered, rows_loaded, rows_quarantined, rows_duplicate, rows_superseded"
+            " from ops.export order by source, dataset, unit, business_day, version"
+        ).fetchall()
+
+
+@pytest.mark.fault("F55")
+def test_two_runs_of_one_day_at_once(runs, teller):
+    with runs.forks.fork() as fork:
+        (alone,) = runs.start(fork, "take", DAY, state=False)
+        assert alone.wait() == 0, alone.said()[-3000:]
+        right = ledger(fork)
+    with runs.forks.fork() as fork:
+        for worker in list(runs.start(fork, "take", DAY, DAY, state=False)):
+            assert worker.wait() == 0, worker.said()[-3000:]
+            assert "No rule foresees" not in worker.said() and "came again" not in worker.said(), worker.said()[-2000:]
+        assert ledger(fork) == right
+        books = fork.case(runs.case).books()
+        teller.rows("F55", books.lost, books.doubled)
+        assert not books.wrong, "\n".join(books.wrong)
+
+
+@pytest.mark.only_faults
 @pytest.mark.fault("F55", "F94")
 def test_two_runs_of_one_day_at_once_and_the_day_again(runs, teller):
     right = runs.reference(DAY)
