@@ -73,16 +73,16 @@ def intake_at_each_commit(baseline, tmp_path, teller, workers, wire, chosen):
 
 
 @pytest.mark.fault("F91", "F98")
-def test_the_orders_of_both_platforms(baseline, tmp_path, teller, workers, wire):
-    places = intake_at_each_commit(baseline, tmp_path, teller, workers, wire, [("postmart", "orders"), ("voso", "orders")])
-    assert len(places) >= 16, places
+def test_the_orders_of_postmart(baseline, tmp_path, teller, workers, wire):
+    places = intake_at_each_commit(baseline, tmp_path, teller, workers, wire, [("postmart", "orders")])
+    assert len(places) >= 8, places
     teller.saw("F98", "killed after each commit, before the client knew: the retry was green and the ledger as after one run")
 
 
 @pytest.mark.only_faults
 @pytest.mark.fault("F91", "F98")
 def test_every_dataset(baseline, tmp_path, teller, workers, wire):
-    chosen = [(s, d) for s in ("postmart", "voso") for d in SOURCES[s] if d != "orders"]
+    chosen = [(s, d) for s in ("postmart", "voso") for d in SOURCES[s] if (s, d) != ("postmart", "orders")]
     places = intake_at_each_commit(baseline, tmp_path, teller, workers, wire, chosen)
     assert len(places) >= 70, places
     teller.saw("F91", "every commit of land, load and judge of all datasets, before and after: raw and ledger as after one run")
@@ -144,7 +144,7 @@ def test_build_at_more_commits(baseline, tmp_path, teller, workers, wire):
 @pytest.mark.fault("F91")
 def test_publish_at_its_commit(baseline, tmp_path, teller, workers, wire):
     with strike(baseline, tmp_path) as case:
-        case.take(DAY)
+        case.take(DAY, sources=("postmart",))
         forks = Forks(case, wire, tmp_path / "forks")
         stood = published(case.dsn)
         with forks.fork() as fork:
@@ -166,8 +166,8 @@ def test_publish_at_its_commit(baseline, tmp_path, teller, workers, wire):
 @pytest.mark.only_faults
 @pytest.mark.fault("F91", "F93")
 @pytest.mark.timeout(3600)
-def test_a_build_that_is_killed_at_every_commit_one_after_the_other(baseline, tmp_path, teller, workers, wire):
-    """Each retry comes one commit further than the one before it, over all that the killed ones left."""
+def test_a_build_that_is_killed_again_and_again(baseline, tmp_path, teller, workers, wire):
+    """Each retry comes five commits further than the one before it, over all that the killed ones left, until one comes to its end."""
     with strike(baseline, tmp_path) as case:
         case.take(DAY)
         forks = Forks(case, wire, tmp_path / "forks")
@@ -175,9 +175,9 @@ def test_a_build_that_is_killed_at_every_commit_one_after_the_other(baseline, tm
             workers.do("release", dsn=fork.wired, settings=fork.settings, state=fork.state)
             right = published(fork.dsn)
         with forks.fork() as fork:
-            stood, n = published(fork.dsn), 0
+            stood, n = published(fork.dsn), 1
             while True:
-                n += 1
+                n += 5
                 asked = {"dsn": fork.wired, "settings": fork.settings, "state": fork.state}
                 where, _ = killed(wire, workers, lambda strike: Plan(strike, at=n, side="after"), "build", **asked)
                 assert published(fork.dsn) == stood, f"killed {where}: bi moved before a release"
@@ -188,7 +188,7 @@ def test_a_build_that_is_killed_at_every_commit_one_after_the_other(baseline, tm
             copy = fork.case(case)
             assert not (wrong := copy.pipeline.recounted()), wrong[:5]
             hold_books(copy, teller, "F91", "F93")
-    teller.saw("F93", "a build killed at each commit in turn: the last release stood, then bi as from one undisturbed build")
+    teller.saw("F93", "a build whose retries were killed too, each five commits further: the last release stood, then bi as from one undisturbed build")
 
 
 #: Statements in whose middle dbt dies: a table of the star, the delta by orders, the KPIs, a data test.
