@@ -43,6 +43,8 @@ log = logging.getLogger("kinhteso.alert")
 
 #: Which causes explain a red run of a DAG: those of its source, or of these kinds.
 _EXPLAINS = {"warehouse_daily": ("build_failed", "build_stuck"), "reconcile_weekly": ("reconciliation_differs",)}
+#: What a red `verdict` of a DAG repeats: it fails after the release, for what is told by itself.
+_REPEATS = {"warehouse_daily": ("check_failed", "export_rejected")}
 _SOURCES = {"postmart_daily": "postmart", "voso_daily": "voso", "registers_intake": "registers"}
 
 # ---- sinks ---------------------------------------------------------------------------------------------------------------------
@@ -219,6 +221,9 @@ def _reaches(name: str, send: Sink, message: Message) -> bool:
 def run_failed(context: Mapping[str, Any]) -> None:
     """Callback of a DAG run that failed (in the dag-processor): tells its causes; where none explains it, the run itself is one."""
     run, day = context["dag_run"], _day(context)
+    kinds = ["disk_full", *_EXPLAINS.get(run.dag_id, ())]
+    if getattr(context.get("ti"), "task_id", None) == "verdict":
+        kinds += _REPEATS.get(run.dag_id, ())
 
     def is_explained(conn: psycopg.Connection[Any]) -> bool:
         alerting.collect(conn, datetime.now(UTC), Limits.from_environment())
@@ -228,7 +233,7 @@ def run_failed(context: Mapping[str, Any]) -> None:
                  or (source = %(source)s and kind not in ('quarantine_growing', 'commune_unknown')
                      and (facts->'days' is null or facts->'days' ? %(day)s or first_seen >= %(since)s or kind in ('login_refused', 'unreachable'))))
                limit 1""",
-            {"kinds": ["disk_full", *_EXPLAINS.get(run.dag_id, ())], "dag": run.dag_id, "source": _SOURCES.get(run.dag_id), "day": day or "",
+            {"kinds": kinds, "dag": run.dag_id, "source": _SOURCES.get(run.dag_id), "day": day or "",
              "since": getattr(run, "start_date", None) or datetime.now(UTC)},
         ).fetchone() is not None  # fmt: skip
 

@@ -126,6 +126,8 @@ def test_a_run_past_its_deadline_is_told_while_it_runs(office):
     today = f"{datetime.now(ZoneInfo('Asia/Ho_Chi_Minh')).date()}"
     waiting = airflow.trigger("postmart_daily", {"business_day": today})  # no marker: waits until tomorrow 09:00
     wait_until(kept, f"run_late|postmart_daily|{today}")
+    told = [p["cause"] for p in kept.posts]
+    assert f"run_failed|warehouse_daily|{DAY}" not in told, f"the release that the board's test brought is red for its checks, which are told: {told}"
     assert airflow.state("postmart_daily", waiting) == "running", "told while it runs, not when it ends"
     said = "".join(p.read_text(errors="replace") for p in (home / "warehouse" / "airflow").rglob("*.log")) + "".join(kept.words()) + json.dumps(kept.posts)
     assert [s for s in SECRETS if s in said] == [], "secrets stay out of logs and messages"

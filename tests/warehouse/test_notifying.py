@@ -132,6 +132,17 @@ def test_a_red_run_tells_its_causes_and_is_itself_one_only_when_nothing_explains
     assert (office.posts[-1]["cause"], office.posts[-1]["state"]) == ("run_failed|day_close|2021-09-14", "over")
 
 
+def test_a_release_whose_checks_failed_is_one_cause_and_a_build_that_breaks_beside_it_another(db, office):
+    db.execute(
+        "insert into ops.day_check (business_day, source, dataset, commune_code, rule_id, rule_name, rule, outcome, passed, rows_failed, rows_total, build_id)"
+        " values ('2021-09-14', 'warehouse', '', '', 'Q18', 'sums', 'communes add up to the province', 'fail', false, 1, 200, 1)"
+    )
+    notifying.run_failed(run_of("warehouse_daily", ti=SimpleNamespace(task_id="verdict")))
+    assert [p["kind"] for p in office.posts] == ["check_failed"]
+    notifying.run_failed(run_of("warehouse_daily", ti=SimpleNamespace(task_id="publish")))
+    assert [p["kind"] for p in office.posts] == ["check_failed", "run_failed"], "publish failed, and no check explains that"
+
+
 def test_a_task_that_no_rule_foresees_is_told_once_for_all_its_mapped_tasks(db, office):
     for n, dataset in enumerate(("stores", "orders", "refunds")):
         ti = SimpleNamespace(dag_id="postmart_daily", task_id="take.load", map_index=n)
