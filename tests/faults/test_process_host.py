@@ -169,7 +169,7 @@ def test_out_of_memory(morning, workers, teller):
     died = []
     with forks.fork() as fork:
         for job, more in (("land", {"sources": sources, "day": DAY}), ("load", {}), ("judge", {}), ("release", {"state": fork.state})):
-            for memory in (64 << 10, 1 << 20, 4 << 20):
+            for memory in (64 << 10, 1 << 20, 4 << 20, 16 << 20):
                 kwargs = {"dsn": fork.dsn, "settings": fork.settings, **(asked if job != "release" else {}), **more}
                 worker = workers.start("limited", inner=job, kwargs=kwargs, memory=memory)
                 try:
