@@ -272,12 +272,11 @@ def backwards(case: Case) -> str:
     return "loaded, both states kept"
 
 
-@struck("F86", "F86@DAY:GIANHANG")
+@struck("F86", "F86@DAY:GIANHANG", out=("postmart/stores",), again=("stores",))
 def merged_commune(case: Case) -> str:
-    case.state("postmart/stores", "accepted")
-    _, rows = case.check("postmart/stores", "F49")
-    need(rows == len(case.struck("F86")), f"{rows} rows")
-    return "a code of the other list is no code of VNPost: kept under 00000, warning"
+    case.state("postmart/stores", "rejected")
+    case.told("postmart/stores", "Q10", "stores before 0 now")
+    return "all stores of a commune under a code of the other list, which is no code of VNPost: the commune lost its stores, refused (Q10)"
 
 
 @struck("F88", "F88@DAY:DONHANG", out=("postmart/orders",), again=("orders",))
@@ -297,7 +296,7 @@ def fewer_rows(case: Case) -> str:
     return "orders: within the ±60 % of Q09, loaded"
 
 
-@struck("F25", "F25@DAY:DONHANG")
+@struck("F25", "F25@DAY:DONHANG", without=order_out("F25@DAY:DONHANG"))
 def swapped_dates(case: Case) -> str:
     export = case.export("postmart/orders")
     need(export.state in ("accepted", "rejected") and case.struck("F25"), "no date was swapped")

@@ -32,10 +32,10 @@ from simulators.tables import render
 POSTMART = tuple(f"postmart/{d}" for d in SOURCES["postmart"])
 
 
-def finish(case: Case, teller, number: str, seen: str, last: date = NEXT) -> None:
+def finish(case: Case, teller, number: str, seen: str, last: date = NEXT, without=None) -> None:
     """Release, recount, run again, keep books (see struck.holds)."""
     case.release()
-    holds(case, [Struck(number, "", lambda c: None)], teller, last)
+    holds(case, [Struck(number, "", lambda c: None, without=without)], teller, last)
     teller.saw(number, seen)
 
 
@@ -252,6 +252,10 @@ def test_a_line_changes_and_its_time_does_not(baseline, tmp_path, teller):
         teller.saw("F42", "one order differs in the bulk: counted, listed, mended from it")
 
 
+def no_households(dataset: str, row: dict) -> bool:
+    return dataset == "registers/hamlets" and str(row["Tổng số hộ"]) == "0"
+
+
 @pytest.mark.only_faults
 @pytest.mark.fault("F52", "F53", "F76", "F90", "F79")
 @pytest.mark.parametrize(("number", "switch", "refused", "seen"), [
@@ -261,7 +265,7 @@ def test_a_line_changes_and_its_time_does_not(baseline, tmp_path, teller):
     ("F79", "F79@{}:R2", "", "the same form twice is one"),
     ("F90", "F90@{}:R1", "", "revised: the new households from its as-of date on"),
     ("F90", "F90@{}:R1=below", "", "below the numerator: the last good rate is held and named"),
-    ("F90", "F90@{}:R1=zero", "", "zero households: no rate, the counts stay"),
+    ("F90", "F90@{}:R1=zero", "", "zero: the rows in quarantine, the older list stays in force"),
     ("F90", "F90@{}:R1=missing", "", "missing in a revision: the older list stays in force"),
 ])  # fmt: skip
 def test_forms(baseline, tmp_path, teller, number, switch, refused, seen):
@@ -276,7 +280,11 @@ def test_forms(baseline, tmp_path, teller, number, switch, refused, seen):
         if number == "F53":
             need(case.sql("select 1 from ops.check_result where rule_id = 'F53' and not passed"), "no warning")
         case.take(NEXT, at="11:00")
-        finish(case, teller, number, seen)
+        if "zero" in switch:
+            need(
+                case.sql("select 1 from ops.quarantine_row as q join ops.export as e using (export_id) where e.dataset = 'hamlets'"), "no row is in quarantine"
+            )
+        finish(case, teller, number, seen, without=no_households if "zero" in switch else None)
         if "below" in switch:
             need(case.sql("select 1 from bi.kpi_commune_daily where date = %s and rates_held is not null and rates_held <> ''", DAY), "no rate is held")
 

@@ -210,6 +210,20 @@ def _with_limits(contract, limits):
     return changed
 
 
+def test_an_order_date_is_held_against_the_date_in_its_code(db):
+    """F25 on a date long ago, which no window of the file's day can see: 5 September as 9 May; a palindrome and a code of another shape say nothing."""
+    dates = {
+        "PM2109050000228": "09/05/2021 14:15:43",
+        "PM2109050000070": "05/09/2021 14:15:43",
+        "PM2109090000001": "09/09/2021 10:00:00",
+        "X": "09/05/2021 10:00:00",
+    }
+    export_id = d.loaded(db, "postmart", "orders", [d.line(n, order_code=code, created_at=at) for n, (code, at) in enumerate(dates.items(), 1)])
+    judging.judge(db, export_id, _with_limits(load_contract("postmart", "orders"), {}))
+    swapped = db.execute("select row_key from ops.quarantine_row where rule_name = 'dates_of_the_day'").fetchall()
+    assert swapped == [("PM2109050000228",)]
+
+
 def test_rules_on_the_lines_of_a_voso_order(db):
     good = {"LINE_NO": 1, "PRODUCT_ID": "911", "QUANTITY": 1, "PRICE": 295000, "AMOUNT": 295000}
     rows = d.many(d.voso_order, 2) + [
