@@ -117,7 +117,7 @@ CATALOGUE: tuple[Fault, ...] = (
     _simulated("F83", "Status going backwards", "the later business time wins, both kept, warning", NONE),
     _simulated("F84", "Unknown household", "counted as unmatched, never guessed", "the household in R1b"),
     _simulated("F85", "Closed or ambiguous commune", "kept, commune 00000, alert", "the code in the crosswalk, and a replay"),
-    _simulated("F86", "Commune split or merged in mid-period", "old list and new list both add up", NONE),
+    _simulated("F86", "Commune split or merged in mid-period", "a code of the other list is never taken for VNPost's; a commune that loses its stores so is refused (Q10)", AGAIN),
     _simulated("F87", "Household that moves, or is on both platforms", "counts once, at its new home from that day", NONE),
     _simulated("F88", "Overflowing, negative, decimal-comma money", "the order in quarantine", AGAIN),
     _simulated("F89", "40 % fewer rows but valid", "changes: loaded, Q09 warns beyond ±60 % of the same weekdays; a snapshot is refused (F30)", AGAIN),
