@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -23,6 +23,8 @@ TIMEZONE = "Asia/Ho_Chi_Minh"
 START = datetime(2021, 9, 1)
 #: Partition keys of platform runs and their asset events: the business day.
 DAY_FORMAT = "%Y-%m-%d"
+#: Postmart's SFTP: how often a connection is tried that is not refused, and after how long a silence (s) it counts as broken off.
+SFTP_TRIES, SFTP_SILENCE_SECONDS = 3, 120.0
 
 log = logging.getLogger("kinhteso.alert")
 
@@ -199,6 +201,7 @@ def postmart_outbox(conn: psycopg.Connection[Any]) -> Iterator[Any]:
     import paramiko  # type: ignore[import-untyped]
     from airflow.providers.sftp.hooks.sftp import SFTPHook
     from airflow.sdk.exceptions import AirflowFailException
+    from tenacity import Retrying, retry_if_not_exception_type, stop_after_attempt, wait_random
 
     from kinhteso import ledger
     from kinhteso.readers import SourceUnreachable
@@ -210,11 +213,25 @@ def postmart_outbox(conn: psycopg.Connection[Any]) -> Iterator[Any]:
             f"The connection postmart cannot be used: {error}. Nothing was asked. Correct AIRFLOW_CONN_POSTMART (host_key, private_key; forms in "
             ".env.example), then clear the task. Runbook: docs/runbooks/login-refused.md"
         ) from None
+    hook.conn_retry_attempts = 1  # the hook would try a refused login three times (F34)
+    refused = (paramiko.AuthenticationException, paramiko.BadHostKeyException)
+    again = Retrying(retry=retry_if_not_exception_type(refused), stop=stop_after_attempt(SFTP_TRIES), wait=wait_random(2, 5), reraise=True)
     if hook.host_key is None:
         hook.no_host_key_check = True  # the pin below decides
 
     def kind_of(error: Exception) -> str | None:
         return "login_refused" if isinstance(error, AirflowFailException) else "unreachable" if isinstance(error, SourceUnreachable) else None
+
+    def connect() -> Any:
+        managed = hook.get_managed_conn()
+        opened = managed.__enter__()
+
+        @stack.callback
+        def close() -> None:  # a connection that is dead already must not hide why
+            with suppress(EOFError, OSError, paramiko.SSHException):
+                managed.__exit__(None, None, None)
+
+        return opened
 
     run, attempt = _attempt(hook.username, hook.password, hook.key_file)
     with ExitStack() as stack:
@@ -222,8 +239,8 @@ def postmart_outbox(conn: psycopg.Connection[Any]) -> Iterator[Any]:
             if told:
                 raise AirflowFailException(told[1]) if told[0] == "login_refused" else SourceUnreachable("F06", told[1], True)
             try:
-                client = stack.enter_context(hook.get_managed_conn())
-            except (paramiko.AuthenticationException, paramiko.BadHostKeyException) as error:
+                client = again(connect)
+            except refused as error:
                 raise AirflowFailException(
                     f"Postmart's SFTP server {hook.remote_host} refused: {error}. It is not tried again, to avoid a lock-out. Correct AIRFLOW_CONN_POSTMART "
                     "(login, password or key, host_key), then clear the task. Runbook: docs/runbooks/login-refused.md"
@@ -236,6 +253,7 @@ def postmart_outbox(conn: psycopg.Connection[Any]) -> Iterator[Any]:
                     True,
                 ) from None
         _check_pin(conn, client, is_pinned_by_connection=hook.host_key is not None)
+        client.get_channel().settimeout(SFTP_SILENCE_SECONDS)
         yield client
 
 

@@ -109,6 +109,8 @@ def _land_postmart(conn: psycopg.Connection[Any], sftp: Any, settings: Settings,
         known = ledger.known_versions(conn, "postmart", dataset, offered_day)
         try:
             offers = [o for o in postmart.offers(sftp, offered_day, [contract]) if o.dataset == dataset]
+        except SourceUnreachable:
+            raise
         except DeliveryRefused as error:
             if offered_day == day or not known:
                 _refuse(conn, arrivals, contract, offered_day, day, run_id, error)
@@ -121,6 +123,8 @@ def _land_postmart(conn: psycopg.Connection[Any], sftp: Any, settings: Settings,
             try:
                 delivery = postmart.land(sftp, offer, contract, landing, settings.first_day)
                 arrivals.landed.append(ledger.landed(conn, delivery, run_id))
+            except SourceUnreachable:
+                raise
             except ledger.ContentChanged as error:
                 arrivals.refused.append(str(error))
                 log.error("%s", error)
@@ -129,8 +133,8 @@ def _land_postmart(conn: psycopg.Connection[Any], sftp: Any, settings: Settings,
                     log.info("ignored, v%s is accepted: %s", newest_accepted, error)
                 else:
                     _refuse(conn, arrivals, contract, offered_day, day, run_id, error, offer.version)
-            except (OSError, EOFError):
-                raise  # the connection is gone
+            except OSError:
+                raise  # the host's disk, not the delivery
             except Exception as error:
                 _refuse(conn, arrivals, contract, offered_day, day, run_id, _unforeseen(contract, offered_day, error), offer.version)
     arrivals.is_due = not _has_come(conn, "postmart", dataset, day)

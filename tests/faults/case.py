@@ -312,7 +312,7 @@ def _names() -> list[str]:
 
 
 @contextmanager
-def strike(baseline: Baseline, home: Path, faults: str = "", *options: str) -> Iterator[Case]:
+def strike(baseline: Baseline, home: Path, faults: str = "", *options: str, kind: type[QuickPipeline] = QuickPipeline) -> Iterator[Case]:
     """A clone of the baseline with sources that have ``faults`` (F13@2021-09-15:GIANHANG,…) switched on."""
     name = baseline.clone
     for folder in ("landing", "inbox", "dbt"):
@@ -330,7 +330,7 @@ def strike(baseline: Baseline, home: Path, faults: str = "", *options: str) -> I
     try:
         with simulators(home / "sources", "--faults", faults, *options) as served:
             settings = Settings(str(home / "landing"), str(home / "inbox"), "demo-pepper", FIRST)
-            yield Case(QuickPipeline(make_conninfo(baseline.admin, dbname=name), settings, served, home / "dbt", []), faults, log)
+            yield Case(kind(make_conninfo(baseline.admin, dbname=name), settings, served, home / "dbt", []), faults, log)
     finally:
         logging.getLogger().setLevel(before)
         logging.getLogger().removeHandler(handler)

@@ -60,7 +60,7 @@ def rows(a: Arrival) -> tuple[Row, ...]:
         return tuple(_json(a.folder))
     if a.source == "registers":
         return tuple(_form(next(p for p in a.folder.iterdir() if p.suffix.lower() in (".xlsx", ".xlsm"))))
-    files = [p for p in a.folder.iterdir() if p.suffix in (".xlsx", ".csv", ".zip") and not p.name.startswith("MANIFEST")]
+    files = [p for p in a.folder.iterdir() if p.suffix in (".xlsx", ".csv", ".zip") and not p.name.startswith(("MANIFEST", "refused-"))]
     (path,) = files
     if path.suffix == ".xlsx":
         return tuple(_postmart_sheet(path))

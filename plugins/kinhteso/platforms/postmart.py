@@ -6,14 +6,18 @@ import csv
 import io
 import stat
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import paramiko  # type: ignore[import-untyped]
+
+from kinhteso import mishaps
 from kinhteso.contracts import Contract
 from kinhteso.landing import Delivery, Landing, Part, safe_name
-from kinhteso.readers import DeliveryRefused, text
+from kinhteso.readers import DeliveryRefused, SourceUnreachable, text
 
 OUTBOX = "/langson/outbox"
 MAX_FILE_BYTES = 4 << 30
@@ -57,6 +61,24 @@ def _refused(rule: str, day: date, version: int, what: str, *, retriable: bool =
     return DeliveryRefused(rule, f"postmart {day} v{version}: {what} Ask the supplier; the next run looks again.", retriable)
 
 
+@contextmanager
+def _answering(day: date, what: str) -> Iterator[None]:
+    """Raises SourceUnreachable where the connection breaks off or falls silent while ``what`` is read (F57, F58). What the host's own disk says, and a
+    file that is not there, go on as they are."""
+    try:
+        yield
+    except (EOFError, OSError, paramiko.SSHException) as error:
+        # What paramiko says of its connection has no errno; what the system says of a file has one.
+        if getattr(error, "errno", None) is not None and not isinstance(error, ConnectionError | TimeoutError):
+            raise
+        raise SourceUnreachable(
+            "F58",
+            f"postmart {day}: the connection broke off while {what} was read ({mishaps.named(error)}). Nothing of it was taken; the next try or run "
+            "asks again. If it stays, ask the supplier. Runbook: docs/runbooks/export-late.md",
+            True,
+        ) from error
+
+
 def parse_manifest(content: bytes, day: date, version: int) -> list[dict[str, str | None]]:
     """Rows of a manifest by heading. Raises DeliveryRefused (Q02) when its headings are not the contract's."""
     try:
@@ -82,7 +104,8 @@ def offers(sftp: Any, day: date, contracts: Iterable[Contract]) -> list[Offer]:
     Raises DeliveryRefused (F05) when a marker is there without its manifest, or the manifest is not one.
     """
     words = {c.file["word"]: c for c in contracts}
-    folder, names = _listing(sftp, day)
+    with _answering(day, "the day's folder"):
+        folder, names = _listing(sftp, day)
     found = []
     for group in sorted({c.file["group"] for c in words.values()}):
         for version in range(1, 10):
@@ -91,7 +114,7 @@ def offers(sftp: Any, day: date, contracts: Iterable[Contract]) -> list[Offer]:
                 continue
             if manifest not in names:
                 raise _refused("F05", day, version, f"the marker {marker} is there, but not {manifest}.", retriable=True)
-            with sftp.open(f"{folder}/{manifest}", "rb") as f:
+            with _answering(day, manifest), sftp.open(f"{folder}/{manifest}", "rb") as f:
                 content = f.read(1 << 22)
             for row in parse_manifest(content, day, version):
                 contract = words.get(row.get("Bộ dữ liệu") or "")
@@ -146,13 +169,14 @@ def land(sftp: Any, offer: Offer, contract: Contract, landing: Landing, first_da
     for attempt in (1, 2):
         source = f"{offer.folder}/{offer.file_name}"
         try:
-            status = sftp.stat(source)
-            if status.st_size > MAX_FILE_BYTES or not stat.S_ISREG(status.st_mode or stat.S_IFREG):
-                raise _refused("F01", offer.day, offer.version, f"{offer.file_name} is no export ({status.st_size:,} bytes).")
-            with sftp.open(source, "rb") as f:
-                f.prefetch(status.st_size)
-                scratch = f"{base}/.fetch-{attempt}"
-                sha, size = _fetch(f, landing, scratch)
+            with _answering(offer.day, offer.file_name):
+                status = sftp.stat(source)
+                if status.st_size > MAX_FILE_BYTES or not stat.S_ISREG(status.st_mode or stat.S_IFREG):
+                    raise _refused("F01", offer.day, offer.version, f"{offer.file_name} is no export ({status.st_size:,} bytes).")
+                with sftp.open(source, "rb") as f:
+                    f.prefetch(status.st_size)
+                    scratch = f"{base}/.fetch-{attempt}"
+                    sha, size = _fetch(f, landing, scratch)
         except FileNotFoundError as error:
             raise _refused("F05", offer.day, offer.version, f"{offer.file_name} is in the manifest but not in the folder.", retriable=True) from error
         if sha == offer.sha256 and size == offer.bytes:
@@ -194,13 +218,17 @@ def land_month(
     last = (month.replace(day=28) + timedelta(days=4)).replace(day=1) - timedelta(days=1)
     places: dict[int, tuple[str, set[str]]] = {}
     for day in (last, *(last + timedelta(days=n) for n in range(5, 12)), None):
-        folder, names = _listing(sftp, day) if day else _listing_of(sftp, "")
+        with _answering(last, "the outbox"):
+            folder, names = _listing(sftp, day) if day else _listing_of(sftp, "")
         for version in range(1, 10):
             if month_name(month, version) in names:
                 places.setdefault(version, (folder, names))
     for version, (folder, names) in sorted(places.items()):
         try:
-            delivery = _land_month(sftp, folder, names, month_name(month, version), last, version, contract, landing, known(version))
+            with _answering(last, month_name(month, version)):
+                delivery = _land_month(sftp, folder, names, month_name(month, version), last, version, contract, landing, known(version))
+        except SourceUnreachable:
+            raise
         except DeliveryRefused as error:
             yield version, error
         else:
