@@ -36,7 +36,7 @@ demo: install ## from nothing to the campaign's numbers, about five minutes
 test: install ## everything that has to pass
 	@$(RUN) -m pytest -q $(PARALLEL) -m "not only_faults"
 
-faults: install ## every fault of the catalogue, one by one; writes docs/faults.md
+faults: install ## every fault of the catalogue, one by one, about an hour; writes docs/faults.md
 	@KINHTESO_FAULTS_REPORT=docs/faults.md $(RUN) -m pytest -q $(PARALLEL) tests/faults
 
 lint: install ## ruff, mypy, sqlfluff, layer rule: check only
