@@ -39,11 +39,12 @@ test: install ## everything that has to pass
 faults: install ## every fault of the catalogue, one by one, about an hour; writes docs/faults.md
 	@KINHTESO_FAULTS_REPORT=docs/faults.md $(RUN) -m pytest -q $(PARALLEL) tests/faults
 
-lint: install ## ruff, mypy, sqlfluff, layer rule: check only
+lint: install ## ruff, mypy, sqlfluff, the dbt project's rules: check only
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(RUN) -m mypy
-	@$(BIN)/sqlfluff lint -q dbt_project/models
+	@$(BIN)/sqlfluff lint -q dbt_project/models dbt_project/macros dbt_project/tests
+	@$(RUN) -m kinhteso.modelling
 
 up: install ## the stack kept running, Airflow at 127.0.0.1:8080
 	@$(RUN) -m kinhteso.local up

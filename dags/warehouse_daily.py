@@ -16,10 +16,11 @@ DOC = """
 ## What
 Builds the star and the KPIs from all that is accepted and in no release yet, tests them, holds them against the checks of
 `expectations/warehouse.yml` (a delivery that one of them refuses is taken out again), and publishes one release of `bi` in one transaction.
-A platform that is missing is carried forward and named in `completeness`.
+A platform that is missing is carried forward and named in `completeness`. `dbt source freshness` measures how old the data of each source are.
 
 ## In and out
-In: `raw` and the ledger `ops`. Out: `core`, `kpi`, then `bi`; `ops.release`, `ops.dbt_result`, `ops.day_check`; the asset `kinhteso://warehouse/released`.
+In: `raw` and the ledger `ops`. Out: `core`, `kpi`, then `bi`; `ops.release`, `ops.dbt_result`, `ops.day_check`,
+`ops.source_freshness`; the asset `kinhteso://warehouse/released`.
 
 ## When and why then
 Whenever a platform or register has something new, and at 06:00 local when `day_close` closes the business day, so that a day without any
@@ -44,10 +45,12 @@ Clear the red task or trigger the DAG. What was claimed by a failed build is tak
 def warehouse_daily():
     @task
     def build() -> dict | None:
-        from kinhteso import checking
+        from kinhteso import checking, freshness
 
         with dagkit.warehouse():
             scope = checking.build(dagkit.warehouse_dsn(), dagkit.settings().first_day)
+            if scope:
+                freshness.measure(dagkit.warehouse_dsn())
         return scope.to_json() if scope else None
 
     @task(outlets=[RELEASED])
@@ -61,12 +64,12 @@ def warehouse_daily():
     @task
     def verdict(scope: dict | None, release: dict | None) -> None:
         from airflow.sdk.exceptions import AirflowFailException
-        from kinhteso import checking
+        from kinhteso import checking, freshness
 
         if scope is None or release is None:
             return
         with dagkit.warehouse() as conn:
-            lines = checking.failures(conn, scope["build_id"])
+            lines = checking.failures(conn, scope["build_id"]) + freshness.unknown(conn, scope["build_id"])
         if lines:
             raise AirflowFailException("Published, but these checks failed (runbook: docs/runbooks/check-failed.md):\n  " + "\n  ".join(lines))
 

@@ -3,6 +3,12 @@
   {{ (custom_schema_name or target.schema) | trim }}
 {%- endmacro %}
 
+{# The latest version of a model keeps its plain name, which is the contract with BI; an older one that is kept beside it says which it is. #}
+{% macro generate_alias_name(custom_alias_name=none, node=none) -%}
+  {%- set is_older = node.version and node.version != node.latest_version -%}
+  {{ (custom_alias_name or node.name) | trim }}{% if is_older %}_v{{ node.version }}{% endif %}
+{%- endmacro %}
+
 {# Rows of a dataset that count: accepted export, not set aside (RELIABILITY, "The life of an export"). `key`: the column under which a
    reconciliation withdraws what the platform does not know any more (EXPORTS §10.3: hard deletes are only visible in bulk); `is_snapshot`: what
    it says of a key stands instead of that day's own row. Of two states of one time the one of the greater `authority` is right (F42). #}

@@ -134,6 +134,12 @@ KINDS: dict[str, Kind] = {
         "The orders stay, as UNKNOWN. Ask the source what it means, add it to the seeds of words or codes, then replay the day.",
         True,
     ),
+    "source_stale": Kind(
+        "form-stale", "Biểu đã cũ, chưa có bản mới: {what}", "Form is old, no newer one came: {what}",
+        "Nhắc huyện, xã gửi biểu của kỳ này; số liệu vẫn dùng bản mới nhất đã nhận.",
+        "Remind the districts and communes to send this period's form; the newest one taken stays in use.",
+        True,
+    ),
     "form_unknown": Kind(
         "export-rejected", "Biểu mẫu không nhận ra: {what}", "Form that nobody can name: {what}",
         "Đổi tên tệp theo mẫu (Bieu01 … Bieu05) hoặc đưa ra khỏi hộp thư đến.",
@@ -362,6 +368,14 @@ with export as (
            jsonb_build_object('what', 'build ' || build_id || ' (' || state || ')', 'days', jsonb_build_array(business_date),
                'words', 'began ' || to_char(started_at at time zone 'Asia/Ho_Chi_Minh', 'DD/MM/YYYY HH24:MI'))
     from last_build where state in ('running', 'built') and started_at < %(now)s - %(stuck)s
+), stale as (
+    -- a platform's day that is missing is told as such; what nobody expects on a day, the districts' forms, is told by its age
+    select 'source_stale|' || source || '/' || dataset, 'source_stale', source, '{}'::text[],
+           jsonb_build_object('datasets', jsonb_build_array(source || '/' || dataset),
+               'words', case when data_date is null then 'none came since the first day' else 'the newest speaks of ' || to_char(data_date, 'DD/MM/YYYY') end
+                   || ', ' || age_days || ' days before ' || to_char(business_date, 'DD/MM/YYYY') || '; limit ' || limit_days || ' days'
+                   || case when units > 0 then '; ' || units_late || ' of ' || units || ' units that have sent one are past it' else '' end)
+    from ops.source_freshness where source = 'registers' and status in ('warn', 'error')
 ), late_release as (
     select 'release_late', 'release_late', null::text, '{}'::text[],
            jsonb_build_object('what', coalesce('release ' || r.release_id || ' of '
@@ -371,7 +385,7 @@ with export as (
 )
 select * from absences union all select * from rejected union all select * from stuck union all select * from changed
 union all select * from growing union all select * from reds union all select * from warnings
-union all select * from builds union all select * from late_release
+union all select * from builds union all select * from stale union all select * from late_release
 """
 
 #: The last comparison of each kind with a platform's whole state, where there are any (reconcile_weekly).
@@ -393,6 +407,7 @@ DISK_FULL = r"No space left on device|Disk quota exceeded|could not extend file|
 STANDING_KINDS = frozenset({
     "login_refused", "unreachable", "export_missing", "export_refused", "export_rejected", "export_stuck", "content_changed", "check_failed",
     "quarantine_growing", "commune_unknown", "word_unknown", "build_failed", "build_stuck", "release_late", "reconciliation_differs",
+    "source_stale",
 })  # fmt: skip
 #: Kinds that end with a run of the DAG that ends well.
 RUN_KINDS = frozenset({"run_failed", "run_late", "task_failed", "disk_full"})

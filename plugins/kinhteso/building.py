@@ -60,6 +60,11 @@ def project_dir() -> Path:
     return Path(os.environ.get("KINHTESO_DBT_PROJECT") or Path(__file__).resolve().parents[2] / "dbt_project")
 
 
+def state_folder() -> Path:
+    """Where dbt keeps what it parsed, so that the next run need not parse again: KINHTESO_DBT_STATE, else a folder per user."""
+    return Path(os.environ.get("KINHTESO_DBT_STATE") or Path(tempfile.gettempdir()) / f"kinhteso-dbt-{os.getuid()}")
+
+
 def project_digest(folder: Path, first_day: date) -> str:
     """Digest of all that decides what the same rows are turned into: models, macros, seeds, first day."""
     digest = hashlib.sha256(first_day.isoformat().encode())
@@ -263,7 +268,7 @@ def build(dsn: str, first_day: date, *, full_refresh: bool = False, state_dir: P
 
     Returns the scope, or None when there is nothing (new) to tell of. Raises BuildFailed naming the models and tests that failed.
     """
-    state = state_dir or Path(os.environ.get("KINHTESO_DBT_STATE") or Path(tempfile.gettempdir()) / f"kinhteso-dbt-{os.getuid()}")
+    state = state_dir or state_folder()
     digest = project_digest(project_dir(), first_day)
     with psycopg.connect(dsn, autocommit=True) as lock:
         lock.execute("select pg_advisory_lock(%s)", (BUILD_LOCK,))

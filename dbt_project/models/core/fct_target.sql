@@ -1,16 +1,4 @@
 {# What was decided for which unit: commune, hamlet or cooperative × indicator × phase × decision. #}
-with target as (
-    select
-        t.*,
-        x.indicator, x.target_rate, x.target_count
-    from {{ ref('stg_registers__targets') }} as t
-    cross join lateral (values
-        ('store', t.store_rate, t.store_count),
-        ('payment', t.payment_rate, t.payment_count),
-        ('lead', t.lead_rate, t.lead_count),
-        ('team', null, t.team_count)) as x (indicator, target_rate, target_count)
-)
-
 select
     md5(cast(export_id as text) || '|' || cast(source_row as text) || '|' || indicator) as target_key,
     commune_code,
@@ -27,4 +15,4 @@ select
     as_of,
     export_id,
     source_row
-from target
+from {{ ref('int_targets') }}
