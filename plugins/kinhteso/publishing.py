@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from kinhteso import mishaps
+from kinhteso import as_published, catalog, mishaps
 from kinhteso.building import BUILD_LOCK, BuildScope
 
 #: A reader's statement ends after 60 s, and a reader's idle transaction too (warehouse.BI_STATEMENT_TIMEOUT): whoever holds `bi` lets go before this.
@@ -30,12 +30,14 @@ class NotBuilt(RuntimeError):
 
 @dataclass(frozen=True)
 class Published:
-    """A table of `bi`: where it is built, its key, and its foreign keys (columns -> table, columns)."""
+    """A table of `bi`: where it is built, its key, and its foreign keys (columns -> table, columns). Of a traced one a release notes the rows that
+    go and come (pg_temp.gone_<name>, came_<name>), for what is kept of it."""
 
     schema: str
     name: str
     key: tuple[str, ...]
     stamped: bool = False
+    traced: bool = False
     references: tuple[tuple[tuple[str, ...], str, tuple[str, ...]], ...] = ()
 
 
@@ -70,7 +72,7 @@ TABLES: tuple[Published, ...] = (
         ),
     ),
     Published("core", "fct_refund", ("refund_key",), references=(_COMMUNE, _PLATFORM, (("completed_date",), "dim_date", ("date",)))),
-    Published("kpi", "kpi_commune_daily", ("geography", "commune_code", "date"), stamped=True, references=(_DATE, _COMMUNE)),
+    Published("kpi", "kpi_commune_daily", ("geography", "commune_code", "date"), stamped=True, traced=True, references=(_DATE, _COMMUNE)),
     Published("kpi", "kpi_district_daily", ("geography", "district_code", "date"), stamped=True, references=(_DATE,)),
     Published("kpi", "kpi_province_daily", ("geography", "province_code", "date"), stamped=True, references=(_DATE,)),
     Published("kpi", "target_progress_daily", ("level", "unit_code", "indicator", "date"), references=(_DATE,)),
@@ -106,23 +108,7 @@ class Release:
         return asdict(self)
 
 
-def _columns(conn: psycopg.Connection[Any], schema: str, table: str) -> list[tuple[str, str, str | None]]:
-    return conn.execute(
-        """
-        select a.attname, format_type(a.atttypid, a.atttypmod), col_description(a.attrelid, a.attnum)
-        from pg_attribute a join pg_class c on c.oid = a.attrelid join pg_namespace n on n.oid = c.relnamespace
-        where n.nspname = %s and c.relname = %s and a.attnum > 0 and not a.attisdropped order by a.attnum
-        """,
-        (schema, table),
-    ).fetchall()
-
-
-def _comment(conn: psycopg.Connection[Any], schema: str, table: str) -> str | None:
-    row = conn.execute("select obj_description(to_regclass(%s))", (f"{schema}.{table}",)).fetchone()
-    return row[0] if row else None
-
-
-def _create(conn: psycopg.Connection[Any], table: Published, columns: list[tuple[str, str, str | None]], *, keyed: bool = True) -> None:
+def _create(conn: psycopg.Connection[Any], table: Published, columns: list[catalog.Column], *, keyed: bool = True) -> None:
     body = sql.SQL(", ").join(sql.SQL("{} {}").format(sql.Identifier(n), sql.SQL(t)) for n, t, _ in columns)  # type: ignore[arg-type]
     key = sql.SQL(", ").join(map(sql.Identifier, table.key))
     conn.execute(sql.SQL("create table bi.{} ({}, primary key ({}))").format(sql.Identifier(table.name), body, key))
@@ -139,44 +125,42 @@ def _create(conn: psycopg.Connection[Any], table: Published, columns: list[tuple
         conn.execute(sql.SQL("create index on bi.{} (date)").format(sql.Identifier(table.name)))
 
 
-def _describe(conn: psycopg.Connection[Any], table: Published, columns: list[tuple[str, str, str | None]]) -> None:
-    told = {name: text for name, _, text in _columns(conn, "bi", table.name)}
-    for name, _, text in columns:
-        if text and told.get(name) != text:
-            conn.execute(sql.SQL("comment on column bi.{}.{} is {}").format(sql.Identifier(table.name), sql.Identifier(name), sql.Literal(text)))
-    text = _comment(conn, table.schema, table.name)
-    if text and _comment(conn, "bi", table.name) != text:
-        conn.execute(sql.SQL("comment on table bi.{} is {}").format(sql.Identifier(table.name), sql.Literal(text)))
-
-
-def _prepare(conn: psycopg.Connection[Any]) -> None:
-    """Make the tables of `bi` as dbt describes them; a table whose columns changed is made again inside the release's transaction."""
+def _prepare(conn: psycopg.Connection[Any]) -> set[str]:
+    """Make the tables of `bi` as dbt describes them; a table whose columns changed is made again inside the release's transaction. Gives the names of
+    those made again."""
     conn.execute("create schema if not exists bi")
     release = Published("bi", "release", ("release_id",))
-    if not _columns(conn, "bi", "release"):
+    if not catalog.columns(conn, "bi", "release"):
         _create(conn, release, list(_RELEASE_COLUMNS))
         for name, _, text in _RELEASE_COLUMNS:
             conn.execute(sql.SQL("comment on column bi.release.{} is {}").format(sql.Identifier(name), sql.Literal(text)))
         conn.execute("comment on table bi.release is 'Các bản phát hành số liệu · Releases: what BI sees changes only with them'")
-    wanted: dict[str, list[tuple[str, str, str | None]]] = {}
+    wanted: dict[str, list[catalog.Column]] = {}
     stale = []
     for table in TABLES:
-        columns = _columns(conn, table.schema, table.name) + (list(_STAMP) if table.stamped else [])
+        columns = catalog.columns(conn, table.schema, table.name) + (list(_STAMP) if table.stamped else [])
         wanted[table.name] = columns
-        there = [(n, t) for n, t, _ in _columns(conn, "bi", table.name)]
+        there = [(n, t) for n, t, _ in catalog.columns(conn, "bi", table.name)]
         if there and there != [(n, t) for n, t, _ in columns]:
-            stale.append(table.name)
-    for name in stale:
-        conn.execute(sql.SQL("drop table bi.{} cascade").format(sql.Identifier(name)))
+            stale.append(table)
+    for table in stale:
+        old = sql.Identifier(table.name)
+        if table.traced:
+            conn.execute(sql.SQL("create temporary table {} on commit drop as table bi.{}").format(sql.Identifier(f"gone_{table.name}"), old))
+        conn.execute(sql.SQL("drop table bi.{} cascade").format(old))
     for table in TABLES:
-        if not _columns(conn, "bi", table.name):
+        if not catalog.columns(conn, "bi", table.name):
             _create(conn, table, wanted[table.name])
-        _describe(conn, table, wanted[table.name])
+        catalog.describe(conn, "bi", table.name, wanted[table.name], catalog.comment(conn, table.schema, table.name))
+        for side in ("gone", "came") if table.traced else ():
+            trace = sql.SQL("create temporary table if not exists {} (like bi.{}) on commit drop")
+            conn.execute(trace.format(sql.Identifier(f"{side}_{table.name}"), sql.Identifier(table.name)))
+    return {table.name for table in stale}
 
 
-def _apply(conn: psycopg.Connection[Any], table: Published, release_id: int) -> int:
+def _apply(conn: psycopg.Connection[Any], table: Published, release_id: int, *, remade: bool = False) -> int:
     """Make bi.<table> equal to what was built; returns the number of rows deleted or inserted."""
-    names = [n for n, _, _ in _columns(conn, table.schema, table.name)]
+    names = [n for n, _, _ in catalog.columns(conn, table.schema, table.name)]
     source, target = sql.Identifier(table.schema, table.name), sql.Identifier("bi", table.name)
     cols = sql.SQL(", ").join(map(sql.Identifier, names))
     same = sql.SQL(" and ").join(sql.SQL("s.{c} = t.{c}").format(c=sql.Identifier(k)) for k in table.key)
@@ -186,16 +170,31 @@ def _apply(conn: psycopg.Connection[Any], table: Published, release_id: int) -> 
         return sql.SQL("row({})").format(sql.SQL(", ").join(sql.Identifier(alias, n) for n in rest))
 
     equal = sql.SQL("{} is not distinct from {}").format(row("s"), row("t")) if rest else sql.SQL("true")
-    gone = conn.execute(
-        sql.SQL("delete from {t} as t where not exists (select 1 from {s} as s where {same} and {equal})").format(t=target, s=source, same=same, equal=equal)
-    ).rowcount
+
+    def noted(side: str, change: sql.Composed) -> int:
+        """Rows that ``change`` moved; of a traced table they are noted."""
+        if not table.traced:
+            return conn.execute(change).rowcount
+        note = sql.SQL("with moved as ({} returning t.*) insert into {} ({all}) select {all} from moved")
+        every = catalog.listed([n for n, _, _ in catalog.columns(conn, "bi", table.name)])
+        return conn.execute(note.format(change, sql.Identifier(f"{side}_{table.name}"), all=every)).rowcount
+
+    gone = 0
+    if not remade:  # what stood in one made again is noted already
+        gone = noted(
+            "gone",
+            sql.SQL("delete from {t} as t where not exists (select 1 from {s} as s where {same} and {equal})").format(
+                t=target, s=source, same=same, equal=equal
+            ),
+        )
     stamp = sql.SQL(", release_id, published_at") if table.stamped else sql.SQL("")
     values = sql.SQL(", {}, transaction_timestamp()").format(sql.Literal(release_id)) if table.stamped else sql.SQL("")
-    came = conn.execute(
-        sql.SQL("insert into {t} ({cols}{stamp}) select {cols}{values} from {s} as s where not exists (select 1 from {t} as t where {same})").format(
+    came = noted(
+        "came",
+        sql.SQL("insert into {t} as t ({cols}{stamp}) select {cols}{values} from {s} as s where not exists (select 1 from {t} as t where {same})").format(
             t=target, s=source, cols=cols, stamp=stamp, values=values, same=same
-        )
-    ).rowcount
+        ),
+    )
     return max(gone, came)
 
 
@@ -260,11 +259,13 @@ def _publish(dsn: str, scope: BuildScope, lock_seconds: int) -> Release:
         conn.execute("select pg_advisory_xact_lock(%s)", (BUILD_LOCK,))
         conn.execute("select set_config('lock_timeout', %s, true)", (f"{lock_seconds}s",))
         _is_standing(conn, scope)
-        _prepare(conn)
+        as_published.prepare(conn)
+        remade = _prepare(conn)
+        as_published.make_view(conn)
         row = conn.execute("select coalesce(max(release_id), 0) + 1 from ops.release").fetchone()  # the lock above keeps others out
         assert row is not None
         release_id = row[0]
-        changed = {table.name: _apply(conn, table, release_id) for table in TABLES}
+        changed = {table.name: _apply(conn, table, release_id, remade=table.name in remade) for table in TABLES}
         told = conn.execute("select completeness from bi.kpi_province_daily where date = %s limit 1", (scope.business_date,)).fetchone()
         completeness = told[0] if told else "FULL"
         last = conn.execute("select release_id, business_date, completeness from bi.release order by release_id desc limit 1").fetchone()
@@ -278,6 +279,7 @@ def _publish(dsn: str, scope: BuildScope, lock_seconds: int) -> Release:
                 (release_id, scope.business_date, completeness, text, total, scope.digest),
             )
             conn.execute("insert into bi.release values (%s, transaction_timestamp(), %s, %s, %s)", (release_id, scope.business_date, text, completeness))
+            as_published.keep(conn, release_id)
         elif last is not None:
             release_id = last[0]
         conn.execute("update ops.change set release_id = %s where build_id = %s and release_id is null", (release_id, scope.build_id))

@@ -1,0 +1,151 @@
+"""Every release as it went out (KPI §1.11): what BI saw in a release is what the view says of it, cell by cell, whatever came later."""
+
+from __future__ import annotations
+
+import csv
+import random
+from datetime import date, timedelta
+
+import psycopg
+import pytest
+from kinhteso import as_published, building, publishing
+from rawworld import D0, RawWorld
+from test_incremental import deliver_day, deliver_registers
+from written import edit, own_project
+
+
+@pytest.fixture()
+def world(warehouse_dsn, tmp_path, monkeypatch):
+    monkeypatch.setenv("KINHTESO_DBT_STATE", str(tmp_path))
+    with open(building.project_dir() / "seeds" / "commune_crosswalk.csv", encoding="utf-8", newline="") as f:
+        communes = [r for r in csv.DictReader(f) if r["list"] == "2021"]
+    with psycopg.connect(warehouse_dsn, autocommit=True) as conn:
+        yield RawWorld(conn, communes)
+
+
+def columns(conn) -> list[str]:
+    """Columns of kpi_commune_daily, stamps last."""
+    found = [c for (c,) in conn.execute("select column_name from information_schema.columns where table_schema = 'bi' and table_name = 'kpi_commune_daily'")]
+    return [c for c in found if c not in as_published.STAMP] + list(as_published.STAMP)
+
+
+def seen(conn) -> dict[tuple, dict]:
+    """What BI sees now: each row of kpi_commune_daily by its key."""
+    names = columns(conn)
+    rows = [dict(zip(names, row)) for row in conn.execute(f"select {', '.join(names)} from bi.kpi_commune_daily")]
+    return {(r["geography"], r["commune_code"], r["date"]): r for r in rows}
+
+
+def told(conn, release_id: int, names: list[str]) -> dict[tuple, dict]:
+    """What the view says that BI saw in that release, under the same names."""
+    asked = ", ".join(as_published.STAMP.get(c, c) for c in names)
+    rows = [dict(zip(names, row)) for row in conn.execute(f"select {asked} from bi.kpi_commune_daily_as_published where release_id = %s", [release_id])]
+    found = {(r["geography"], r["commune_code"], r["date"]): r for r in rows}
+    assert len(found) == len(rows), "a cell is told twice"
+    return found
+
+
+def differences(conn, kept: dict[int, dict[tuple, dict]]) -> list[str]:
+    """Cells of the releases that BI saw (release -> rows) which the view tells otherwise."""
+    wrong = []
+    for release_id, rows in kept.items():
+        said = told(conn, release_id, list(next(iter(rows.values()))))
+        wrong += [f"release {release_id}: {key} {'is missing' if key in rows else 'was not there'}" for key in rows.keys() ^ said.keys()]
+        wrong += [
+            f"release {release_id}: {key} {c}: {v} became {said[key][c]}"
+            for key in rows.keys() & said.keys()
+            for c, v in rows[key].items()
+            if said[key][c] != v
+        ]
+    return wrong
+
+
+def release(world: RawWorld, dsn: str, kept: dict[int, dict], *, full: bool = False) -> publishing.Release:
+    """Build, publish, and keep a copy of what BI sees."""
+    scope = building.build(dsn, D0, full_refresh=full)
+    published = publishing.publish(dsn, scope)
+    kept[published.release_id] = seen(world.conn)
+    return published
+
+
+def test_each_release_is_told_as_it_went_out(world, warehouse_dsn):
+    """Days out of order, a version 2, corrected registers, a full build, a build that finds nothing new: each past release stays what it was."""
+    rng, kept = random.Random(5), {}
+    deliver_registers(world, date(2021, 7, 1), rng)
+    for day in (D0, D0 + timedelta(days=2), D0 + timedelta(days=1)):
+        deliver_day(world, day, rng)
+        release(world, warehouse_dsn, kept)
+    deliver_day(world, D0 + timedelta(days=1), rng, version=2)
+    deliver_registers(world, D0 + timedelta(days=1), rng)
+    release(world, warehouse_dsn, kept)
+    versions = "select count(*), count(*) filter (where valid_to_release is null) from ops.kpi_commune_daily_version"
+    before = world.conn.execute(versions).fetchone()
+    assert not release(world, warehouse_dsn, kept, full=True).is_new
+    assert world.conn.execute(versions).fetchone() == before, "what is built again as it was keeps nothing"
+    assert sorted(kept) == [1, 2, 3, 4] and differences(world.conn, kept) == []
+    assert before[1] == len(kept[4]) and before[0] < sum(map(len, kept.values())) / 2, "only what moved is kept"
+    assert len({tuple(sorted(map(str, rows.values()))) for rows in kept.values()}) == 4, "the world has to move"
+
+
+def test_the_comparison_finds_a_row_that_was_not_kept(world, warehouse_dsn, monkeypatch):
+    """The guard bites: a release that forgets one row that it put into bi is found."""
+    rng, kept, keep = random.Random(5), {}, as_published.keep
+    deliver_registers(world, date(2021, 7, 1), rng)
+    deliver_day(world, D0, rng)
+    release(world, warehouse_dsn, kept)
+    came = "pg_temp.came_kpi_commune_daily"
+    lost = f"delete from {came} where (commune_code, date) in (select commune_code, date from {came} order by date desc, commune_code limit 1)"
+    monkeypatch.setattr(as_published, "keep", lambda conn, id: (conn.execute(lost), keep(conn, id)))
+    deliver_day(world, D0 + timedelta(days=1), rng)
+    release(world, warehouse_dsn, kept)
+    assert [w.split(": ", 1)[0] for w in differences(world.conn, kept)] == ["release 2"]
+
+
+def test_a_warehouse_that_was_published_before_keeps_its_standing_release(world, warehouse_dsn):
+    rng, kept = random.Random(6), {}
+    deliver_registers(world, date(2021, 7, 1), rng)
+    deliver_day(world, D0, rng)
+    release(world, warehouse_dsn, {})
+    deliver_day(world, D0 + timedelta(days=1), rng)
+    release(world, warehouse_dsn, kept)
+    world.conn.execute("drop view bi.kpi_commune_daily_as_published; drop table ops.kpi_commune_daily_version")  # as before the upgrade
+    deliver_day(world, D0 + timedelta(days=2), rng)
+    release(world, warehouse_dsn, kept)
+    assert sorted(kept) == [2, 3] and differences(world.conn, kept) == []
+    assert world.conn.execute("select distinct release_id from bi.kpi_commune_daily_as_published order by 1").fetchall() == [(2,), (3,)], "1 is not known"
+
+
+def test_a_column_that_comes_or_goes_leaves_past_releases_as_they_were(world, warehouse_dsn, tmp_path, monkeypatch):
+    """dbt gains a column, and a type grows: what went out before has null in the new one and stays as it was to the digit."""
+    project = own_project(monkeypatch, tmp_path)
+    rng, kept = random.Random(6), {}
+    deliver_registers(world, date(2021, 7, 1), rng)
+    deliver_day(world, D0, rng)
+    release(world, warehouse_dsn, kept)
+    before = columns(world.conn)
+    edit(project / "models/kpi/kpi_commune_daily.sql", "    j.completeness\nfrom judged", "    j.completeness,\n    cast(7 as integer) as probe\nfrom judged")
+    edit(project / "models/kpi/kpi_commune_daily.sql", "end as numeric(9, 6))\n        as match_rate", "end as numeric(12, 9))\n        as match_rate")
+    models = project / "models/kpi/_kpi__models.yml"
+    text = models.read_text(encoding="utf-8")
+    end = text.index("  - name: kpi_district_daily")
+    own = text[:end].replace("- name: match_rate\n        data_type: numeric(9,6)", "- name: match_rate\n        data_type: numeric(12,9)").rstrip()
+    probe = '\n      - name: probe\n        data_type: integer\n        description: "Thử · Probe"\n'
+    models.write_text(own + probe + text[end:], encoding="utf-8")
+    deliver_day(world, D0 + timedelta(days=1), rng)
+    release(world, warehouse_dsn, kept)
+    assert "probe" in columns(world.conn) and differences(world.conn, kept) == []
+    assert world.conn.execute("select distinct release_id, probe from bi.kpi_commune_daily_as_published order by 1").fetchall() == [(1, None), (2, 7)]
+    assert world.conn.execute("select count(*) from bi.kpi_commune_daily_as_published where release_id = 1").fetchone() == (len(kept[1]),)
+    assert set(before) <= set(columns(world.conn))
+
+
+def test_readers_of_bi_see_past_releases_and_nothing_of_ops(world, warehouse_dsn):
+    rng = random.Random(6)
+    deliver_registers(world, date(2021, 7, 1), rng)
+    deliver_day(world, D0, rng)
+    release(world, warehouse_dsn, {})
+    with world.conn.transaction(force_rollback=True):
+        world.conn.execute("set local role bi_reader")
+        assert world.conn.execute("select count(*) > 100 from bi.kpi_commune_daily_as_published where release_id = 1").fetchone() == (True,)
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            world.conn.execute("select 1 from ops.kpi_commune_daily_version")
