@@ -9,7 +9,7 @@ PARALLEL = -n $(WORKERS) --dist worksteal
 RUN := PYTHONPATH=plugins:. PYTHONWARNINGS=ignore $(BIN)/python
 STAMP := $(VENV)/.installed-$(shell cat requirements-dev.txt requirements-uv.txt 2>/dev/null | cksum | cut -d' ' -f1)
 
-.PHONY: help install demo test faults lint up down dsn replay reconcile quarantine replay-quarantine dismiss-quarantine backup restore lock clean
+.PHONY: help install demo test faults lint docs up down dsn replay reconcile quarantine replay-quarantine dismiss-quarantine backup restore lock clean
 # What part of the quarantine is meant; values go through the environment, so that they may hold any character.
 MEANT = --class "$${CLASS:-}" --export "$${EXPORT:-}" --rule "$${RULE:-}" --day "$${DAY:-}"
 .DEFAULT_GOAL := help
@@ -39,12 +39,17 @@ test: install ## everything that has to pass
 faults: install ## every fault of the catalogue, one by one, about an hour; writes docs/faults.md
 	@KINHTESO_FAULTS_REPORT=docs/faults.md $(RUN) -m pytest -q $(PARALLEL) tests/faults
 
-lint: install ## ruff, mypy, sqlfluff, the dbt project's rules: check only
+lint: install ## ruff, mypy, sqlfluff, the dbt project's rules, docs up to date: check only
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(RUN) -m mypy
 	@$(BIN)/sqlfluff lint -q dbt_project/models dbt_project/macros dbt_project/tests
 	@$(RUN) -m kinhteso.modelling
+	@$(RUN) -m kinhteso.documenting --check
+
+docs: install ## docs/kpi and the tables that are made from the code, and dbt's own pages as .local/dbt-docs.html
+	@$(RUN) -m kinhteso.documenting
+	@$(RUN) -m kinhteso.local.dbtdocs
 
 up: install ## the stack kept running, Airflow at 127.0.0.1:8080
 	@$(RUN) -m kinhteso.local up
