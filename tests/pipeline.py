@@ -14,8 +14,7 @@ import psycopg
 from kinhteso import checking, contracts, intake, publishing, warehouse
 from kinhteso.platforms.voso import VosoClient
 from kinhteso.settings import Settings
-from oracle import Recount, arrivals, differences
-from psycopg.rows import dict_row
+from oracle import COUNTED, Recount, arrivals, differences, table
 from served import Served
 
 SOURCES = {s: [c.dataset for c in contracts.all_contracts() if c.source == s] for s in ("registers", "postmart", "voso")}
@@ -77,20 +76,16 @@ class Pipeline:
             self.red += checking.failures(conn, scope.build_id)
         return publishing.publish(self.dsn, scope)
 
-    def published(self) -> dict[tuple[str, date], dict[str, Any]]:
-        """bi.kpi_commune_daily on the list of 2021, whole, by commune and day."""
-        with psycopg.connect(self.dsn, row_factory=dict_row) as conn:
-            rows = conn.execute("select * from bi.kpi_commune_daily where geography = '2021'").fetchall()
-        return {(row["commune_code"], row["date"]): row for row in rows}
-
     def recounted(self, reconciled: tuple[str, ...] = (), **limits: Any) -> list[str]:
-        """Every published cell against the recount of what has come: the differences, in words. ``reconciled``: datasets whose bulk counts too."""
-        published = self.published()
-        days = {day for _, day in published}
+        """Every column of every published row against the recount of what has come: the differences, in words. ``reconciled``: datasets whose bulk
+        counts too; ``limits``: of the recount."""
         with psycopg.connect(self.dsn) as conn:
+            published = {name: table(conn, name, keys) for name, keys in COUNTED.items()}
             come = arrivals(conn, Path(self.settings.landing), reconciled)
-        expected = Recount(come, self.settings.first_day, self.settings.phone_key, **limits).cells(min(days), max(days))
-        return differences(expected, published)
+        days = {key[2] for key in published["kpi_commune_daily"]}
+        counted = Recount(come, self.settings.first_day, self.settings.phone_key, **limits).tables(min(days), max(days))
+        lists = {key[0] for key in published["kpi_commune_daily"]}
+        return [text for name in COUNTED for text in differences({k: r for k, r in counted[name].items() if k[0] in lists}, published[name], name)]
 
     def cells(self, day: date, measures: tuple[str, ...]) -> dict[str, dict[str, Any]]:
         """bi.kpi_commune_daily of a day, by commune."""

@@ -7,7 +7,6 @@ import gzip
 import io
 import json
 import re
-import unicodedata
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import openpyxl
+
+from oracle.words import nfc
 
 Row = dict[str, Any]
 
@@ -46,11 +47,6 @@ def arrivals(conn: Any, landing: Path, reconciled: Sequence[str] = ()) -> list[A
         [list(reconciled)],
     ).fetchall()
     return [Arrival(*row[:5], landing / row[5], row[6], row[7], any((landing / row[5]).glob("part-*.jsonl.gz"))) for row in found]
-
-
-def nfc(value: Any) -> str:
-    """Text of a cell in NFC, one space between words; '' for nothing."""
-    return re.sub(r"\s+", " ", unicodedata.normalize("NFC", str(value if value is not None else ""))).strip()
 
 
 @lru_cache(maxsize=4096)
@@ -83,10 +79,17 @@ def _csv(content: bytes) -> Iterator[Row]:
         yield {nfc(k): v for k, v in row.items()}
 
 
+def _book(path: Path) -> Any:
+    """A workbook; without merged cells in the way of reading that takes half the time and no memory."""
+    with zipfile.ZipFile(path) as archive:
+        merged = any(b"<mergeCell " in archive.read(name) for name in archive.namelist() if "worksheets/sheet" in name)
+    return openpyxl.load_workbook(path, read_only=not merged)
+
+
 def _grid(sheet: Any) -> list[list[Any]]:
     """Cells of a sheet, merged ones filled."""
     grid = [list(row) for row in sheet.iter_rows(values_only=True)]
-    for area in sheet.merged_cells.ranges:
+    for area in sheet.merged_cells.ranges if hasattr(sheet, "merged_cells") else ():
         value = sheet.cell(area.min_row, area.min_col).value
         for r in range(area.min_row, area.max_row + 1):
             for c in range(area.min_col, area.max_col + 1):
@@ -96,13 +99,13 @@ def _grid(sheet: Any) -> list[list[Any]]:
 
 def _postmart_sheet(path: Path) -> Iterator[Row]:
     """Rows 6… under the headings of row 5, down to `Tổng cộng`; an order's cells are repeated on its further lines."""
-    sheet = next(s for s in openpyxl.load_workbook(path).worksheets if s.sheet_state == "visible")
+    sheet = next(s for s in openpyxl.load_workbook(path, read_only=True).worksheets if s.sheet_state == "visible")
     grid = [list(row) for row in sheet.iter_rows(values_only=True)]
-    start = next(n for n, row in enumerate(grid) if nfc(row[0]) == "STT")
+    start = next(n for n, row in enumerate(grid) if row and nfc(row[0]) == "STT")
     headings = [nfc(h) for h in grid[start]]
     order: Row = {}
     for cells in grid[start + 1 :]:
-        if nfc(cells[0]) in ("Tổng cộng", "Người lập biểu") or not any(c is not None for c in cells):
+        if not cells or nfc(cells[0]) in ("Tổng cộng", "Người lập biểu") or not any(c is not None for c in cells):
             break
         if nfc(cells[0]) == "Cộng":  # a sub-total among the data (F23)
             continue
@@ -124,8 +127,7 @@ ORDER_COLUMNS = {
 def _form(path: Path) -> Iterator[Row]:
     """Rows of every sheet, with `_district`, `_commune` (title block), `_as_of` and `_code` (the commune's code in the file name, or '')."""
     code = m[1] if (m := re.search(r"_\d{3}_(\d{5})_\d{8}", path.name)) else ""
-    book = openpyxl.load_workbook(path)
-    for sheet in book.worksheets:
+    for sheet in _book(path).worksheets:
         grid = _grid(sheet)
         start = next((n for n, row in enumerate(grid) if row and nfc(row[0]) == "STT"), None)
         if start is None:

@@ -1,4 +1,4 @@
-"""kpi_commune_daily (list of 2021) recounted from deliveries, by KPI.md §1 and the project's readings in docs/README.md."""
+"""The KPIs of communes, districts and the province on every list, recounted from deliveries by KPI.md §1 and the project's readings in docs/README.md."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import csv
 import hashlib
 import hmac
 import re
-import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from functools import lru_cache
@@ -16,12 +15,12 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from oracle.files import Arrival, Row, nfc, rows
+from oracle.files import Arrival, Row, rows
+from oracle.geography import NOWHERE, SEEDS, Geographies, Piece, Place, seed
+from oracle.words import bare, nfc, plain, word
 
 LOCAL = ZoneInfo("Asia/Ho_Chi_Minh")
-SEEDS = Path(__file__).resolve().parents[2] / "dbt_project" / "seeds"
-NOWHERE = "00000"
-EVER = date(1, 1, 1)
+HAMLET = "Thôn/Bản/Khối phố"
 #: A pull of Vỏ Sò that begins by noon of the next day shows its day (RULINGS 16, "by the morning after").
 PULLED_BY = time(12)
 RANK = {
@@ -54,23 +53,12 @@ VS_TIME = {
 FLOWS = (
     "orders_placed", "orders_valid", "orders_delivered", "orders_cancelled", "orders_returned", "orders_out_of_province", "revenue_gross_vnd", "refunds_vnd",
 )  # fmt: skip
-TO_DATE = ("orders_placed", "orders_valid", "orders_delivered", "revenue_gross_vnd", "refunds_vnd", "revenue_net_vnd")
-
-
-def plain(text: Any) -> str:
-    """For comparing: no case, accents, spaces, punctuation."""
-    folded = unicodedata.normalize("NFD", nfc(text).translate(str.maketrans("đðĐÐ", "dddd")).lower())
-    return re.sub(r"[^a-z0-9]", "", "".join(c for c in folded if not unicodedata.combining(c)))
-
-
-def word(text: Any) -> str:
-    """A word of a list without accents, spaces kept."""
-    folded = unicodedata.normalize("NFD", nfc(text).translate(str.maketrans("đðĐÐ", "dddd")).lower())
-    return "".join(c for c in folded if not unicodedata.combining(c))
-
-
-def hamlet(text: Any) -> str:
-    return plain(re.sub(r"^((thon|ban|xom|khoi pho|khoi|khu pho|khu|to dan pho|tdp|kp)[ .]+|[tbkx]\.\s*)+(?=\S)", "", word(text)))
+COUNTS = ("stores", "stores_unmatched", "accounts", "accounts_unmatched", "products_on_sale")
+OF_COMMUNES = (
+    "households_with_store", "households_with_store_postmart", "households_with_store_both", "households_with_active_store", "households_with_payment",
+    "lead_households", "lead_households_calc", "hamlets_with_team", "team_members", "team_members_trained",
+)  # fmt: skip
+TO_DATE = ("orders_placed", "orders_valid", "orders_delivered", "revenue_gross_vnd", "refunds_vnd")
 
 
 def moment(value: Any) -> datetime | None:
@@ -84,7 +72,10 @@ def moment(value: Any) -> datetime | None:
         return None
     if re.fullmatch(r"[3-7]\d{4}([.,]\d+)?", text):  # a serial number of a sheet
         return datetime(1899, 12, 30) + timedelta(seconds=round(float(text.replace(",", ".")) * 86_400))
-    return datetime.strptime(text, "%d/%m/%Y %H:%M:%S" if ":" in text else "%d/%m/%Y")
+    clock = re.fullmatch(r"(\d\d?)/(\d\d?)/(\d{4})(?: (\d\d?):(\d\d):(\d\d))?", text)
+    if not clock:
+        raise ValueError(f"no local time: {text}")
+    return datetime(int(clock[3]), int(clock[2]), int(clock[1]), int(clock[4] or 0), int(clock[5] or 0), int(clock[6] or 0))
 
 
 def ms(value: Any) -> datetime | None:
@@ -127,6 +118,55 @@ def ten_digits(value: Any) -> str | None:
 
 
 RATES = {"store_rate": "households_with_store", "payment_rate": "households_with_payment", "lead_rate": "lead_households"}
+#: The measures of KPI.md §4, all but the two stamps of the release.
+ALL = (
+    "phase", "phase_day", "households", "households_with_store", "households_with_store_postmart", "households_with_store_voso", "households_with_store_both",
+    "households_with_active_store", "store_rate", "stores", "stores_unmatched", "households_with_payment", "payment_rate", "accounts", "accounts_unmatched",
+    "lead_households", "lead_rate", "lead_households_calc", "hamlets", "hamlets_with_team", "team_rate", "team_members", "team_members_trained", "products_on_sale",
+    *FLOWS, "revenue_net_vnd", *(f"{m}_to_date" for m in (*TO_DATE, "revenue_net_vnd")), "store_base", "store_growth", "payment_base", "payment_growth",
+    "revenue_base_vnd", "revenue_growth", "match_rate", "completeness",
+)  # fmt: skip
+
+
+#: Table of `bi` -> its key (KPI.md §4).
+COUNTED = {
+    "kpi_commune_daily": ("geography", "commune_code", "date"), "kpi_district_daily": ("geography", "district_code", "date"),
+    "kpi_province_daily": ("geography", "province_code", "date"),
+}  # fmt: skip
+Table = dict[tuple[Any, ...], dict[str, Any]]
+
+
+class Homes:
+    """The households of the registers in force on a day, and the ladder that finds them (EXPORTS §8.5)."""
+
+    def __init__(self) -> None:
+        self.place: dict[str, Place] = {}
+        self.hamlet: dict[str, str] = {}
+        self._phones: dict[str, set[str]] = defaultdict(set)
+        self._citizens: dict[str, set[str]] = defaultdict(set)
+        self._names: dict[tuple[int, str, str], set[str]] = defaultdict(set)
+        self.pieces: dict[tuple[str, str], tuple[int, ...]] = {}
+
+    def add(self, home: str, place: Place, pieces: Iterable[int], phone: str | None, citizen: str | None, hamlet: str, name: str) -> None:
+        self.place[home], self.hamlet[home] = place, hamlet
+        if phone:
+            self._phones[phone].add(home)
+        if citizen:
+            self._citizens[citizen].add(home)
+        if hamlet and name:
+            for n in pieces:
+                self._names[n, hamlet, name].add(home)
+
+    def match(self, phone: str | None, citizen: str | None, unit: tuple[str, str | None] | None = None, hamlet: str = "", name: str = "") -> str | None:
+        """Phone key, citizen key, commune + hamlet + owner's name; a key that fits two fits none."""
+        for found, key in ((self._phones, phone), (self._citizens, citizen)):
+            if key and len(found.get(key, ())) == 1:
+                return next(iter(found[key]))
+        if unit and unit[1] and hamlet and name:
+            fits = set().union(*(self._names.get((n, bare(hamlet), name), ()) for n in self.pieces.get(unit, ())))  # type: ignore[arg-type]
+            if len(fits) == 1:
+                return str(next(iter(fits)))
+        return None
 
 
 class Recount:
@@ -136,18 +176,20 @@ class Recount:
     a row that it has to be in quarantine. ``cells(last)`` gives (commune, day) -> measures.
     """
 
-    def __init__(self, arrivals: Iterable[Arrival], first_day: date, pepper: str, without: Callable[[str, Row], bool] = lambda dataset, row: False) -> None:
-        self.first_day, self.pepper, self.without = first_day, pepper.encode(), without
+    def __init__(
+        self, arrivals: Iterable[Arrival], first_day: date, pepper: str, without: Callable[[str, Row], bool] = lambda dataset, row: False, seeds: Path = SEEDS
+    ) -> None:
+        self.first_day, self.pepper, self.without, self.geo = first_day, pepper.encode(), without, Geographies(seeds)
         self.arrivals = sorted(arrivals, key=lambda a: (a.source, a.dataset, a.day, a.version))
-        with (SEEDS / "commune_crosswalk.csv").open(encoding="utf-8", newline="") as f:
-            self.communes = [r for r in csv.DictReader(f) if r["list"] == "2021"]
-        with (SEEDS / "campaign_phase.csv").open(encoding="utf-8", newline="") as f:
-            self.phases = {r["district_code"]: r for r in csv.DictReader(f)}
-        self.by_vnpost = {r["vnpost_commune_code"]: r["gso_code"] for r in self.communes}
-        self.by_ward = {r["vtp_wards_id"]: r["gso_code"] for r in self.communes}
-        self.by_name = {(plain(r["district_name"]), plain(r["gso_name"])): r["gso_code"] for r in self.communes}
-        self._households: dict[date, Any] = {}
-        self._contexts: dict[date, Any] = {}
+        crosswalk = seed(seeds, "commune_crosswalk")
+        self.by_vnpost = {r["vnpost_commune_code"]: (r["list"], r["gso_code"]) for r in crosswalk}
+        self.by_ward = {r["vtp_wards_id"]: (r["list"], r["gso_code"]) for r in crosswalk}
+        self.by_name = {(name, plain(u["district_name"]), plain(u["gso_name"])): code for name, units in self.geo.units.items() for code, u in units.items()}
+        self._households: dict[Any, Homes] = {}
+        self._homes: dict[date, Homes] = {}
+        self._contexts: dict[tuple[str, date], dict[str, dict[str, Any]]] = {}
+        self._matched: dict[tuple[Any, ...], list[Any]] = {}
+        self._read_once: dict[tuple[str, int], Any] = {}
         self._read()
 
     # ---- what arrived ----
@@ -187,69 +229,81 @@ class Recount:
         self.pm_orders, self.pm_refunds = self._newest("orders"), self._newest("refunds")
         self.vs_stores, self.vs_accounts = self._pulls("stores", "STORE_ID"), self._pulls("accounts", "ACCOUNT_REF")
         self.vs_windows = {d: self._of("voso", d) for d in ("products", "orders", "order_events", "refunds")}
+        history: dict[str, list[tuple[date, datetime, Row]]] = defaultdict(list)
+        for a in self.vs_windows["products"]:
+            for r in self._rows(a):
+                history[r["PRODUCT_ID"]].append((a.day, ms(r["UPDATED_AT"]), r))  # type: ignore[arg-type]
+        self._vs_products = list(history.values())
         self._read_forms()
         self._orders = self._all_orders()
         self._refunds = self._all_refunds()
 
     # ---- registers ----
 
-    def _commune_of_form(self, row: Row) -> str | None:
-        code = nfc(row.get("Mã xã"))
-        if code:
-            return code.zfill(5)
-        if row["_code"]:
-            return str(row["_code"])
-        return self.by_name.get((plain(row["_district"]), plain(row.get("Tên xã") or row["_commune"])))
+    def _unit_of_form(self, row: Row) -> tuple[str, str] | None:
+        """A form speaks of the list in force on its as-of date."""
+        name = self.geo.in_force(row["_as_of"])
+        code = nfc(row.get("Mã xã")).zfill(5) if nfc(row.get("Mã xã")) else str(row["_code"] or "")
+        code = code or self.by_name.get((name, plain(row["_district"]), plain(row.get("Tên xã") or row["_commune"])), "")
+        return (name, code) if code else None
 
     def _read_forms(self) -> None:
-        """forms[dataset][commune][as_of] = rows of the form that came last."""
-        self.forms: dict[str, dict[str, dict[date, list[Row]]]] = {}
-        for dataset in ("hamlets", "households", "teams", "leads"):
-            found: dict[str, dict[date, tuple[Any, list[Row]]]] = defaultdict(dict)
+        """forms[dataset][list, unit][as_of] = rows of the form that came last."""
+        self.forms: dict[str, dict[tuple[str, str], dict[date, list[Row]]]] = {}
+        self._timeline: dict[str, dict[int, list[tuple[date, int, tuple[str, str]]]]] = {}
+        for dataset in ("hamlets", "households", "teams", "leads", "targets"):
+            found: dict[tuple[str, str], dict[date, tuple[Any, list[Row]]]] = defaultdict(dict)
             for a in self._of("registers", dataset):
-                per_commune: dict[str, list[Row]] = defaultdict(list)
+                per_unit: dict[tuple[str, str], list[Row]] = defaultdict(list)
                 for row in self._rows(a):
-                    code = self._commune_of_form(row)
-                    if code:
-                        per_commune[code].append(row)
-                for code, mine in per_commune.items():
+                    if unit := self._unit_of_form(row):
+                        per_unit[unit].append(row)
+                for unit, mine in per_unit.items():
                     as_of, rank = mine[0]["_as_of"], (a.received_at, a.version)
-                    if as_of not in found[code] or found[code][as_of][0] <= rank:
-                        found[code][as_of] = (rank, mine)
-            self.forms[dataset] = {c: {d: r for d, (_, r) in by.items()} for c, by in found.items()}
+                    if as_of not in found[unit] or found[unit][as_of][0] <= rank:
+                        found[unit][as_of] = (rank, mine)
+            self.forms[dataset] = {u: {d: r for d, (_, r) in by.items()} for u, by in found.items()}
+            line: dict[int, list[tuple[date, int, tuple[str, str]]]] = defaultdict(list)
+            for (name, code), by in self.forms[dataset].items():
+                for n in self.geo.of_unit[name, code]:
+                    line[n] += [(as_of, self.geo.rank[name], (name, code)) for as_of in by]
+            self._timeline[dataset] = {n: sorted(told) for n, told in line.items()}
+            self._in_force: dict[tuple[str, Any], dict[tuple[str, str], tuple[list[Row], set[int]]]] = {}
 
-    @staticmethod
-    def in_force(by_day: dict[date, Any] | None, day: date) -> Any:
-        """The newest not later than the day, else the first; None where there is none."""
-        if not by_day:
-            return None
-        return by_day[max((d for d in by_day if d <= day), default=min(by_day))]
+    def in_force(self, dataset: str, day: date) -> dict[tuple[str, str], tuple[list[Row], set[int]]]:
+        """Of each unit the form in force, and on which of its pieces: the newest not later than the day, else the first (RULINGS 12). A form of a
+        unit that a reform made ends those of the units that it took over."""
+        told = {n: max((t for t in line if t[0] <= day), default=line[0]) for n, line in self._timeline[dataset].items()}
+        mark = (dataset, tuple(told.values()))
+        if mark not in self._in_force:
+            found: dict[tuple[str, str], dict[date, set[int]]] = defaultdict(lambda: defaultdict(set))
+            for n, (as_of, _, unit) in told.items():
+                found[unit][as_of].add(n)
+            self._in_force[mark] = {unit: (self.forms[dataset][unit][max(by)], set().union(*by.values())) for unit, by in found.items()}
+        return self._in_force[mark]
 
-    def households(self, day: date) -> Any:
-        lists = {c: self.in_force(by, day) for c, by in self.forms["households"].items()}
-        mark = tuple(sorted((c, id(r)) for c, r in lists.items()))
+    def households(self, day: date) -> Homes:
+        """Who can be matched on a day."""
+        if day not in self._homes:
+            self._homes[day] = self._register(day)
+        return self._homes[day]
+
+    def _register(self, day: date) -> Homes:
+        forms = self.in_force("households", day)
+        mark = tuple(id(form) for form, _ in forms.values())
         if mark not in self._households:
-            phones, citizens, names, commune = defaultdict(set), defaultdict(set), defaultdict(set), {}
-            for code, mine in lists.items():
-                for r in mine:
-                    home = nfc(r["Mã hộ"])
-                    commune[home] = code
-                    if key := self.phone_key(r["Số điện thoại"]):
-                        phones[key].add(home)
-                    if re.fullmatch(r"\d{12}", nfc(r["Số CCCD chủ hộ"])):
-                        citizens[self.key(nfc(r["Số CCCD chủ hộ"]))].add(home)
-                    names[code, hamlet(r["Thôn"]), plain(r["Họ tên chủ hộ"])].add(home)
-            self._households[mark] = (phones, citizens, names, commune)
+            homes = Homes()
+            homes.pieces = self.geo.of_unit
+            # of a household in two registers the newer one tells
+            for (name, code), (form, _) in sorted(forms.items(), key=lambda f: (f[1][0][0]["_as_of"], f[0])):
+                for r in form:
+                    citizen = nfc(r["Số CCCD chủ hộ"])
+                    homes.add(
+                        nfc(r["Mã hộ"]), self.geo.place(name, code, r["Thôn"]), self.geo.of_unit[name, code], self.phone_key(r["Số điện thoại"]),
+                        self.key(citizen) if re.fullmatch(r"\d{12}", citizen) else None, bare(r["Thôn"]), plain(r["Họ tên chủ hộ"]),
+                    )  # fmt: skip
+            self._households[mark] = homes
         return self._households[mark]
-
-    def match(self, homes: Any, phone: str | None, citizen: str | None, place: tuple[str | None, str, str] | None) -> str | None:
-        """The ladder: phone key, citizen key, commune + hamlet + owner's name; a key that fits two fits none."""
-        by_phone, by_citizen, by_name, _ = homes
-        name = place if place and all(place) else None
-        for found, key in ((by_phone, phone), (by_citizen, citizen), (by_name, name)):
-            if key and len(found.get(key, ())) == 1:
-                return str(next(iter(found[key])))
-        return None
 
     # ---- stores, accounts, products ----
 
@@ -258,7 +312,7 @@ class Recount:
         return {
             "counts": status in ("hoat dong", "tam dung"), "approved": day_of(moment(r["Ngày duyệt"])), "active": day_of(moment(r["Ngày hoạt động gần nhất"])),
             "matches": word(r["Loại chủ thể"]) in ("ho gia dinh", "ho kinh doanh"), "phone": self.phone_key(r["Số điện thoại"]), "citizen": None,
-            "commune": self.by_vnpost.get(nfc(r["Mã xã (VNPost)"])), "hamlet": hamlet(r["Thôn/Bản/Khối phố"]), "owner": plain(r["Họ tên chủ hộ"]),
+            "unit": self.by_vnpost.get(nfc(r["Mã xã (VNPost)"]), (self.geo.first, None)), "hamlet": nfc(r["Thôn/Bản/Khối phố"]), "owner": plain(r["Họ tên chủ hộ"]),
             "test": "khachhangtest" in name,
         }  # fmt: skip
 
@@ -267,7 +321,7 @@ class Recount:
         return {
             "counts": r["STATUS"] in ("HOAT_DONG", "TAM_NGUNG") and not r["IS_DELETED"], "approved": day_of(ms(r["APPROVED_AT"])),
             "active": day_of(ms(r["LAST_ACTIVE_AT"])), "matches": r["OWNER_TYPE"] in ("HO_GIA_DINH", "HO_KINH_DOANH"), "phone": r["PHONE_KEY"],
-            "citizen": r["ID_KEY"], "commune": self.by_ward.get(str(r["WARDS_ID"])), "hamlet": hamlet(r["HAMLET_NAME"]), "owner": plain(r["OWNER_NAME"]),
+            "citizen": r["ID_KEY"], "unit": self.by_ward.get(str(r["WARDS_ID"]), (self.geo.first, None)), "hamlet": nfc(r["HAMLET_NAME"]), "owner": plain(r["OWNER_NAME"]),
             "test": "khachhangtest" in name,
         }  # fmt: skip
 
@@ -276,24 +330,22 @@ class Recount:
         known = sorted(days)
         return max((d for d in known if d <= day), default=known[0]) if known else None
 
-    def stores(self, day: date) -> dict[tuple[str, str], dict[str, Any]]:
-        found: dict[tuple[str, str], dict[str, Any]] = {}
-        told = self._at(self.pm_stores, day)
-        if told:
-            for r in self.pm_stores[told]:
-                s = self._pm_store(r)
-                s["counts"] &= day >= told or (s["approved"] is not None and s["approved"] <= day)
-                found["PM", nfc(r["Mã gian hàng"])] = s
-        told = self._at(self.vs_stores, day)
-        if told:
-            for r in self.vs_stores[told][1]:
-                s = self._vs_store(r)
-                rebuilt = day < told
-                s["counts"] &= s["approved"] <= min(day, told) if s["approved"] else not rebuilt
-                found["VS", r["STORE_ID"]] = s
-        for s in found.values():
-            s["counts"] &= not s["test"]
-        return found
+    def _standing(self, day: date, homes: Homes) -> Iterator[tuple[tuple[str, str], dict[str, Any], Place, str | None]]:
+        """The stores that count on a day, with place and household."""
+        for platform, days in (("PM", self.pm_stores), ("VS", self.vs_stores)):
+            told = self._at(days, day)
+            if told is None:
+                continue
+            mark = (platform, told, id(homes))
+            if mark not in self._matched:
+                self._matched[mark] = [
+                    ((platform, code), s, *self._placed(s, homes)) for code, s in self._listed(platform, told).items() if s["counts"] and not s["test"]
+                ]
+            # Postmart's file is the state of its day; what Vỏ Sò shows may have been pulled after it (RULINGS 16)
+            rebuilt, until = day < told, day if platform == "PM" else min(day, told)
+            for key, s, place, home in self._matched[mark]:
+                if (s["approved"] <= until if s["approved"] else not rebuilt) or (platform == "PM" and not rebuilt):
+                    yield key, s, place, home
 
     def store_at(self, platform: str, code: str, day: date) -> dict[str, Any] | None:
         """For an order: the store as its day's snapshot shows it, else its last state before, else its first after."""
@@ -314,37 +366,49 @@ class Recount:
             self._contexts[platform, day] = listed  # type: ignore[index]
         return self._contexts[platform, day]  # type: ignore[index]
 
-    def accounts(self, day: date) -> list[tuple[str | None, str | None, str | None]]:
-        """Counting accounts: phone key, citizen key, source's commune."""
-        found = []
-        told = self._at(self.pm_accounts, day)
-        if told:
-            for r in self.pm_accounts[told]:
-                known = day_of(moment(r["Ngày định danh"]))
-                if word(r["Trạng thái"]) == "hoat dong" and int(r["Mức định danh"]) >= 1 and (day >= told or (known and known <= day)):
-                    found.append((nfc(r["Khóa đối chiếu"]), None, self.by_vnpost.get(nfc(r["Mã xã (VNPost)"]))))
-        told = self._at(self.vs_accounts, day)
-        if told:
-            for r in self.vs_accounts[told][1]:
-                known = day_of(ms(r["KYC_AT"]))
-                if r["STATUS"] == "HOAT_DONG" and r["KYC_LEVEL"] >= 1 and (known <= min(day, told) if known else day >= told):
-                    found.append((r["PHONE_KEY"], r["ID_KEY"], self.by_ward.get(str(r["WARDS_ID"]))))
-        return found
+    def _accounts(self, day: date, homes: Homes) -> Iterator[tuple[Place, str | None]]:
+        """Place and household of each counting account."""
+        for platform, days in (("PM", self.pm_accounts), ("VS", self.vs_accounts)):
+            told = self._at(days, day)
+            if told is None:
+                continue
+            mark = (platform, "accounts", told, id(homes))
+            if mark not in self._matched:
+                found = []
+                for phone, citizen, unit, hamlet, known in self._listed_accounts(platform, told):
+                    home = homes.match(phone, citizen)
+                    found.append((homes.place[home] if home else self.geo.place(*unit, hamlet), home, known))
+                self._matched[mark] = found
+            rebuilt, until = day < told, day if platform == "PM" else min(day, told)
+            for place, home, known in self._matched[mark]:
+                if (known <= until if known else not rebuilt) or (platform == "PM" and not rebuilt):
+                    yield place, home
+
+    def _listed_accounts(self, platform: str, day: date) -> Iterator[tuple[Any, ...]]:
+        """Active, identified accounts of a snapshot: phone key, citizen key, the source's unit and hamlet, day of identification."""
+        nowhere = (self.geo.first, None)
+        if platform == "PM":
+            for r in self.pm_accounts[day]:
+                if word(r["Trạng thái"]) == "hoat dong" and int(r["Mức định danh"]) >= 1:
+                    unit = self.by_vnpost.get(nfc(r["Mã xã (VNPost)"]), nowhere)
+                    yield nfc(r["Khóa đối chiếu"]), None, unit, nfc(r.get("Thôn")), day_of(moment(r["Ngày định danh"]))
+            return
+        for r in self.vs_accounts[day][1]:
+            if r["STATUS"] == "HOAT_DONG" and r["KYC_LEVEL"] >= 1:
+                unit = self.by_ward.get(str(r["WARDS_ID"]), nowhere)
+                yield r["PHONE_KEY"], r["ID_KEY"], unit, nfc(r.get("HAMLET_NAME")), day_of(ms(r["KYC_AT"]))
 
     def products(self, day: date) -> list[tuple[str, str]]:
         """Store keys of products on sale."""
         found = []
         told = self._at(self.pm_products, day)
         if told:
-            for r in self.pm_products[told]:
-                posted = day_of(moment(r["Ngày đăng"]))
-                if word(r["Trạng thái"]) == "dang ban" and (day >= told or (posted and posted <= day)):
-                    found.append(("PM", nfc(r["Mã gian hàng"])))
-        history: dict[str, list[tuple[date, datetime, Row]]] = defaultdict(list)
-        for a in self.vs_windows["products"]:
-            for r in self._rows(a):
-                history[r["PRODUCT_ID"]].append((a.day, ms(r["UPDATED_AT"]), r))  # type: ignore[arg-type]
-        for versions in history.values():
+            mark = ("PM", "products", told)
+            if mark not in self._matched:
+                on_sale = [r for r in self.pm_products[told] if word(r["Trạng thái"]) == "dang ban"]
+                self._matched[mark] = [(day_of(moment(r["Ngày đăng"])), ("PM", nfc(r["Mã gian hàng"]))) for r in on_sale]
+            found += [store for posted, store in self._matched[mark] if day >= told or (posted and posted <= day)]
+        for versions in self._vs_products:
             known = [v for v in versions if v[0] <= day] or (versions if day < self.first_day else [])
             if not known:
                 continue
@@ -447,187 +511,299 @@ class Recount:
             return "STALE_BOTH" if not postmart and not voso else "STALE_VOSO" if postmart else "STALE_POSTMART"
         return "RECONSTRUCTED" if self.vs_stores[day][0] or self.vs_accounts[day][0] else "FULL"
 
-    def _placed(self, store: dict[str, Any], homes: Any) -> tuple[str, str | None]:
-        """Commune and household of a store."""
-        home = None
-        if store["matches"]:
-            home = self.match(homes, store["phone"], store["citizen"], (store["commune"], store["hamlet"], store["owner"]))
-        return (homes[3][home] if home else store["commune"] or NOWHERE), home
+    def _placed(self, store: dict[str, Any], homes: Homes) -> tuple[Place, str | None]:
+        """Place and household of a store."""
+        home = homes.match(store["phone"], store["citizen"], store["unit"], store["hamlet"], store["owner"]) if store["matches"] else None
+        return (homes.place[home] if home else self.geo.place(*store["unit"], store["hamlet"])), home
 
-    def cells(self, first: date, last: date) -> dict[tuple[str, date], dict[str, Any]]:
-        """Every commune of the list of 2021 and 00000, every day from ``first`` to ``last``."""
-        flows, by_home = self._flows()
-        found: dict[tuple[str, date], dict[str, Any]] = {}
-        for n in range((last - first).days + 1):
-            self._day(first + timedelta(days=n), flows, by_home, found)
-        self._hold_rates(first, last, found)
-        for c in self.communes:
-            self._since_kick_off(c, first, last, flows, found)
+    def tables(self, first: date, last: date) -> dict[str, Table]:
+        """Every row of the tables that are COUNTED, from ``first`` to ``last``."""
+        days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
+        self._flow()
+        stock = {day: self._stock(day) for day in sorted({*days, *(p.kick_off - timedelta(days=1) for p in self.geo.pieces)})}
+        found: dict[str, Table] = {name: {} for name in COUNTED}
+        running: dict[tuple[Place, date], Counter[str]] = defaultdict(Counter)
+        before = self._before_kick_off()
+        for day in days:
+            pieces, spread = self._pieces(day, stock, running, before)
+            state = self.completeness(day)
+            for name in self.geo.order:
+                if self.geo.shown(name, day):
+                    self._units(name, day, pieces, spread, state, found)
+        self._hold_rates(found["kpi_commune_daily"])
         return found
 
-    def _hold_rates(self, first: date, last: date, found: dict[tuple[str, date], dict[str, Any]]) -> None:
-        """A numerator above its denominator: the commune's rate of the last good day (KPI §1.8)."""
-        for c in self.communes:
-            for rate, part in RATES.items():
-                good = None
-                for n in range((last - first).days + 1):
-                    cell = found[c["gso_code"], first + timedelta(days=n)]
-                    if cell["households"] and cell[part] > cell["households"]:
-                        cell[rate] = good
-                    elif cell[rate] is not None:
-                        good = cell[rate]
+    # ---- flows and stock by place ----
 
-    def _flows(self) -> tuple[Counter[tuple[str, date, str]], dict[tuple[str, date], list[int]]]:
-        flows: Counter[tuple[str, date, str]] = Counter()
-        by_home: dict[tuple[str, date], list[int]] = defaultdict(lambda: [0, 0])
+    def _flow(self) -> None:
+        """flows[place][day][measure]; by_home[home][day] = [orders, net revenue]."""
+        self.flows: dict[Place, dict[date, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
+        self.by_home: dict[str, dict[date, list[int]]] = defaultdict(lambda: defaultdict(lambda: [0, 0]))
         for (platform, _), o in self._orders.items():
             store = self.store_at(platform, o["store"], o["created"])
-            o["commune"], o["home"] = self._placed(store, self.households(o["created"])) if store else (NOWHERE, None)
+            o["place"], o["home"] = self._placed(store, self.households(o["created"])) if store else (self.geo.nowhere, None)
             o["test"] = o["test"] or bool(store and store["test"])
             if o["test"]:
                 continue
-            code, valid = o["commune"], o["status"] != "CANCELLED"
-            flows[code, o["created"], "orders_placed"] += 1
-            flows[code, o["created"], "orders_valid"] += valid
-            flows[code, o["created"], "orders_out_of_province"] += valid and o["out"]
+            mine, valid = self.flows[o["place"]], o["status"] != "CANCELLED"
+            mine[o["created"]]["orders_placed"] += 1
+            mine[o["created"]]["orders_valid"] += valid
+            mine[o["created"]]["orders_out_of_province"] += valid and o["out"]
             if o["delivered"]:
                 stays = o["status"] not in ("RETURNED", "REFUNDED")
-                flows[code, o["delivered"], "orders_delivered"] += stays
-                flows[code, o["delivered"], "revenue_gross_vnd"] += o["net"]
+                mine[o["delivered"]]["orders_delivered"] += stays
+                mine[o["delivered"]]["revenue_gross_vnd"] += o["net"]
                 if o["home"]:
-                    by_home[o["home"], o["delivered"]][0] += stays
-                    by_home[o["home"], o["delivered"]][1] += o["net"]
+                    self.by_home[o["home"]][o["delivered"]][0] += stays
+                    self.by_home[o["home"]][o["delivered"]][1] += o["net"]
             if o["cancelled"] and not valid:
-                flows[code, o["cancelled"], "orders_cancelled"] += 1
+                mine[o["cancelled"]]["orders_cancelled"] += 1
             if o["returned"]:
-                flows[code, o["returned"], "orders_returned"] += 1
+                mine[o["returned"]]["orders_returned"] += 1
         for order, day, amount in self._refunds:
-            o = self._orders.get(order, {"commune": NOWHERE, "home": None, "test": False})
+            o = self._orders.get(order, {"place": self.geo.nowhere, "home": None, "test": False})
             if not o["test"]:
-                flows[o["commune"], day, "refunds_vnd"] += amount
+                self.flows[o["place"]][day]["refunds_vnd"] += amount
                 if o["home"]:
-                    by_home[o["home"], day][1] -= amount
-        return flows, by_home
+                    self.by_home[o["home"]][day][1] -= amount
 
-    def _day(self, day: date, flows: Any, by_home: Any, found: dict[tuple[str, date], dict[str, Any]]) -> None:
-        homes = self.households(day)
-        counts: Counter[tuple[str, str]] = Counter()
-        sets: dict[tuple[str, str], set[str]] = defaultdict(set)
-        shown = self.stores(day)
-        for (platform, _), s in shown.items():
-            s["at"], home = self._placed(s, homes)
-            if not s["counts"]:
-                continue
-            counts[s["at"], "stores"] += 1
-            if s["matches"]:
-                counts[s["at"], "could_match"] += 1
-                if home is None:
-                    counts[s["at"], "stores_unmatched"] += 1
-                else:
-                    sets[s["at"], platform].add(home)
-                    if s["active"] and s["active"] >= day - timedelta(days=30):
-                        sets[s["at"], "active"].add(home)
-        for phone, citizen, commune in self.accounts(day):
-            home = self.match(homes, phone, citizen, None)
-            code = homes[3][home] if home else commune or NOWHERE
-            counts[code, "accounts"] += 1
-            if home:
-                sets[code, "pay"].add(home)
-            else:
-                counts[code, "accounts_unmatched"] += 1
-        for key in self.products(day):
-            if key in shown and shown[key]["counts"]:
-                counts[shown[key]["at"], "products_on_sale"] += 1
-        sums: dict[str, list[int]] = defaultdict(lambda: [0, 0])
-        for (home, d), (orders, net) in by_home.items():
-            if day - timedelta(days=29) <= d <= day:
-                sums[home][0] += orders
-                sums[home][1] += net
-        leading = Counter(homes[3].get(home) for home, (orders, net) in sums.items() if orders >= 10 or net >= 5_000_000)
-        state = self.completeness(day)
-        for commune in [*(c["gso_code"] for c in self.communes), NOWHERE]:
-            cell: dict[str, Any] = {m: counts[commune, m] for m in ("stores", "stores_unmatched", "accounts", "accounts_unmatched", "products_on_sale")}
-            cell |= {m: int(flows[commune, day, m]) for m in FLOWS}
-            cell["revenue_net_vnd"] = cell["revenue_gross_vnd"] - cell["refunds_vnd"]
-            cell["completeness"] = state
-            if commune != NOWHERE:
-                pm, vs = sets[commune, "PM"], sets[commune, "VS"]
-                cell |= {
-                    "households_with_store": len(pm | vs), "households_with_store_postmart": len(pm), "households_with_store_voso": len(vs),
-                    "households_with_store_both": len(pm & vs), "households_with_active_store": len(sets[commune, "active"]),
-                    "households_with_payment": len(sets[commune, "pay"]), "lead_households_calc": leading[commune],
-                    "match_rate": ratio(counts[commune, "could_match"] - counts[commune, "stores_unmatched"], counts[commune, "could_match"], 6),
-                }  # fmt: skip
-                cell |= self._registers(commune, day)
-                for rate, part in RATES.items():
-                    cell[rate] = ratio(cell[part], cell["households"], 6)
-                cell["team_rate"] = ratio(cell["hamlets_with_team"], cell["hamlets"], 6)
-            found[commune, day] = cell
-
-    def _registers(self, commune: str, day: date) -> dict[str, Any]:
-        listed = self.in_force(self.forms["hamlets"].get(commune), day)
-        counts = {plain(r["Thôn/Bản/Khối phố"]): vnd(r["Tổng số hộ"]) for r in listed} if listed else None
-        # "Khối 3" is not "Thôn 3": the full name first, then the name without its unit word where only one fits.
-        names = {(hamlet(r["Thôn/Bản/Khối phố"]), plain(r["Thôn/Bản/Khối phố"])) for mine in self.forms["hamlets"].get(commune, {}).values() for r in mine}
-        full = {f: f for _, f in names}
-        bare = {b: f for b, f in names if sum(b == other for other, _ in names) == 1}
-        members = self.in_force(self.forms["teams"].get(commune), day) or []
-        teams: dict[tuple[str, str], list[tuple[str, bool]]] = defaultdict(list)
-        for r in members:
-            trained = word(r["Đã tập huấn"]) in ("co", "x")
-            teams[nfc(r["Thôn/Bản/Khối phố"]), nfc(r["Số, ngày QĐ thành lập"])].append((word(r["Nhiệm vụ trong tổ"]), trained))
-        served: set[str] = set()
-        for (where, _), mine in teams.items():
-            if any(role == "to truong" for role, _ in mine) and sum(t for role, t in mine if role != "to truong") >= 2:
-                served |= {full.get(plain(h)) or bare.get(hamlet(h)) or "~" + hamlet(h) for h in re.split(r"[,;]", where) if h.strip()}
-        lists = self.forms["leads"].get(commune)
-        newest = lists[max(lists)] if lists else []
-        leads = set()
-        for r in newest:
-            since, until = moment(r["Ngày công nhận"]), moment(r["Ngày thôi công nhận"])
-            if since and since.date() <= day and (until is None or day < until.date()):
-                leads.add(nfc(r["Mã hộ"]))
+    def _before_kick_off(self) -> dict[tuple[Place, date], int]:
+        """Net revenue of all days before a kick-off, by place."""
+        starts = {p.kick_off for p in self.geo.pieces}
         return {
-            "households": sum(counts.values()) if counts else None, "hamlets": len(counts) if counts else None,
-            "team_members": len(members), "team_members_trained": sum(t for mine in teams.values() for _, t in mine),
-            "hamlets_with_team": len(served), "lead_households": len(leads),
+            (place, start): sum(c["revenue_gross_vnd"] - c["refunds_vnd"] for d, c in mine.items() if d < start)
+            for place, mine in self.flows.items() for start in starts
         }  # fmt: skip
 
-    def _since_kick_off(self, commune: Row, first: date, last: date, flows: Any, found: Any) -> None:
-        code, phase = commune["gso_code"], self.phases[commune["gso_district_code"]]
-        start = date.fromisoformat(phase["kick_off"])
-        base = found.get((code, start - timedelta(days=1)))
-        before = sum(
-            v if m == "revenue_gross_vnd" else -v for (c, d, m), v in flows.items() if c == code and d < start and m in ("revenue_gross_vnd", "refunds_vnd")
+    def _stock(self, day: date) -> dict[Place, Counter[str]]:
+        """Stock figures of the platforms at the end of a day, by place."""
+        homes = self.households(day)
+        found: dict[Place, Counter[str]] = defaultdict(Counter)
+        sets: dict[Place, tuple[set[str], set[str], set[str], set[str]]] = defaultdict(lambda: (set(), set(), set(), set()))
+        recent = day - timedelta(days=30)
+        at: dict[tuple[str, str], Place] = {}
+        for key, s, place, home in self._standing(day, homes):
+            at[key] = place
+            mine = found[place]
+            mine["stores"] += 1
+            if s["matches"]:
+                mine["could_match"] += 1
+                if home is None:
+                    mine["stores_unmatched"] += 1
+                else:
+                    pm, vs, active, _ = sets[place]
+                    (pm if key[0] == "PM" else vs).add(home)
+                    if s["active"] and s["active"] >= recent:
+                        active.add(home)
+        for place, home in self._accounts(day, homes):
+            found[place]["accounts"] += 1
+            if home:
+                sets[place][3].add(home)
+            else:
+                found[place]["accounts_unmatched"] += 1
+        for key in self.products(day):
+            if key in at:
+                found[at[key]]["products_on_sale"] += 1
+        for place, (pm, vs, active, pay) in sets.items():
+            found[place] += Counter({
+                "households_with_store": len(pm | vs), "households_with_store_postmart": len(pm), "households_with_store_both": len(pm & vs),
+                "households_with_active_store": len(active), "households_with_payment": len(pay),
+            })  # fmt: skip
+        for home, mine_by_day in self.by_home.items():
+            if home in homes.place:
+                window = [v for d, v in mine_by_day.items() if day - timedelta(days=29) <= d <= day]
+                if sum(v[0] for v in window) >= 10 or sum(v[1] for v in window) >= 5_000_000:
+                    found[homes.place[home]]["lead_households_calc"] += 1
+        return found
+
+    # ---- from places to pieces, from pieces to units ----
+
+    def _pieces(
+        self, day: date, stock: dict[date, dict[Place, Counter[str]]], running: dict[tuple[Place, date], Counter[str]], before: dict[tuple[Place, date], int]
+    ) -> tuple[dict[int, dict[str, int | None]], set[Place]]:
+        """The additive measures of every piece (-1: nowhere) on a day, and the places of which a number was shared out."""
+        found: dict[int, dict[str, Any]] = {n: {} for n in range(-1, len(self.geo.pieces))}
+        spread: set[Place] = set()
+
+        def tell(place: Place, measure: str, total: int, only: Any = None) -> None:
+            if not place.pieces:
+                found[-1][measure] = found[-1].get(measure, 0) + total
+                return
+            if total and len(place.pieces) > 1:
+                spread.add(place)
+            for n, part in zip(place.pieces, self.geo.shared(place, total), strict=True):
+                if only is None or n in only:
+                    found[n][measure] = found[n].get(measure, 0) + part
+
+        for place, counts in stock[day].items():
+            for measure, total in counts.items():
+                tell(place, measure, total)
+        for place, by_day in self.flows.items():
+            if day in by_day:
+                for measure, total in by_day[day].items():
+                    tell(place, measure, total)
+        for place, counts, only in self._registers(day):
+            for measure, total in counts.items():
+                tell(place, measure, total, only)
+        starts = {p.kick_off for p in self.geo.pieces if p.kick_off <= day}
+        for start in starts:
+            of_start = {n for n, p in enumerate(self.geo.pieces) if p.kick_off == start}
+            for n in of_start:
+                found[n] |= dict.fromkeys((*(f"{m}_to_date" for m in TO_DATE), "store_base", "payment_base", "revenue_base_vnd"), 0)
+            for place, by_day in self.flows.items():
+                if not place.pieces or of_start.isdisjoint(place.pieces):
+                    continue
+                so_far = running[place, start]
+                if day in by_day:
+                    so_far.update({m: by_day[day][m] for m in TO_DATE})
+                for m in TO_DATE:
+                    tell(place, f"{m}_to_date", so_far[m], of_start)
+                tell(place, "revenue_base_vnd", before[place, start], of_start)
+            for place, counts in stock[start - timedelta(days=1)].items():
+                tell(place, "store_base", counts["households_with_store"], of_start)
+                tell(place, "payment_base", counts["households_with_payment"], of_start)
+        return found, spread
+
+    def _units(self, name: str, day: date, pieces: dict[int, dict[str, Any]], spread: set[Place], state: str, found: dict[str, Table]) -> None:
+        """Rows of a list's communes, its districts, and the province."""
+        units = self.geo.units[name]
+        communes, districts, provinces = (found[t] for t in COUNTED)
+        grouped: dict[str, list[int]] = defaultdict(list)
+        for code, unit in units.items():
+            mine = self.geo.of_unit[name, code]
+            row = self._row(day, [pieces[n] for n in mine], [self.geo.pieces[n] for n in mine], state)
+            communes[name, code, day] = {
+                "commune_name": unit["gso_name"], "district_code": unit["district_code"] or None, "district_name": unit["district_name"] or None,
+            } | row  # fmt: skip
+            if unit["district_code"]:
+                grouped[unit["district_code"]] += mine
+        nowhere = {m: pieces[-1].get(m, 0) for m in (*COUNTS, *FLOWS)}
+        communes[name, NOWHERE, day] = (
+            dict.fromkeys(("district_code", "district_name", *ALL), None)
+            | nowhere
+            | {
+                "commune_name": "Chưa xác định",
+                "revenue_net_vnd": nowhere["revenue_gross_vnd"] - nowhere["refunds_vnd"],
+                "completeness": state,
+                "rates_held": None,
+            }
         )
-        run: Counter[str] = Counter()
-        for n in range((last - first).days + 1):
-            day = first + timedelta(days=n)
-            cell = found[code, day]
-            cell |= {"phase": int(phase["phase"]), "phase_day": (day - start).days}
-            if day < start:
-                cell |= {f"{m}_to_date": None for m in TO_DATE}
-                cell |= dict.fromkeys(("store_base", "payment_base", "revenue_base_vnd", "store_growth", "payment_growth", "revenue_growth"))
-                continue
-            for m in TO_DATE:
-                run[m] += cell[m]
-                cell[f"{m}_to_date"] = run[m]
-            stores, payers = base["households_with_store"], base["households_with_payment"]
-            cell |= {"store_base": stores, "payment_base": payers, "revenue_base_vnd": before}
-            cell |= {
-                "store_growth": ratio(cell["households_with_store"], stores, 4), "payment_growth": ratio(cell["households_with_payment"], payers, 4),
-                "revenue_growth": ratio(cell["revenue_net_vnd_to_date"], before, 4),
-            }  # fmt: skip
+        for code, mine_ in grouped.items():
+            row = self._row(day, [pieces[n] for n in mine_], [self.geo.pieces[n] for n in mine_], state)
+            del row["rates_held"]
+            districts[name, code, day] = {"district_name": next(u["district_name"] for u in units.values() if u["district_code"] == code)} | row
+        everything = self._row(day, [pieces[n] for n in sorted(pieces)], self.geo.pieces, state) | {"phase": None, "phase_day": None}
+        del everything["rates_held"]
+        provinces[name, "20", day] = {"province_name": "Tỉnh Lạng Sơn"} | everything
+        for place in spread:
+            told = {self.geo.unit(n, name) for n in place.pieces}
+            for code in told if len(told) > 1 else ():
+                communes[name, code, day]["completeness"] = "ESTIMATED"
+            told = {units[code]["district_code"] for code in told} - {""}
+            for code in told if len(told) > 1 else ():
+                districts[name, code, day]["completeness"] = "ESTIMATED"
 
+    def _row(self, day: date, mine: list[dict[str, Any]], pieces: Sequence[Piece], state: str) -> dict[str, Any]:
+        """All measures of a group of pieces from sums (KPI §1.10)."""
 
-def differences(expected: dict[tuple[str, date], dict[str, Any]], published: dict[tuple[str, date], dict[str, Any]]) -> list[str]:
-    """Every cell that is not what was counted, in words; also rows that are missing or too many."""
-    found = [f"{c} {d}: no such row is published" for c, d in sorted(expected.keys() - published.keys())]
-    found += [f"{c} {d}: published, but there is no such day or commune" for c, d in sorted(published.keys() - expected.keys())]
-    for (commune, day), cell in sorted(expected.items()):
-        row = published.get((commune, day))
-        for measure, value in cell.items() if row else ():
-            given = row[measure]  # type: ignore[index]
-            if (given is None) != (value is None) or (value is not None and given != value):
-                found.append(f"{commune} {day} {measure}: {value} was counted, {given} is published")
-    return found
+        def total(measure: str, only: str = "") -> int | None:
+            """Sum; None where no piece knows of it. ``only``: of the pieces that have some of it (a denominator)."""
+            known = [p[measure] for p in mine if measure in p and (not only or p.get(only))]
+            return sum(known) if known else None
+
+        row: dict[str, Any] = {m: total(m) or 0 for m in (*COUNTS, *FLOWS, *OF_COMMUNES)}
+        row |= {m: total(m) for m in ("households", "hamlets", *(f"{m}_to_date" for m in TO_DATE), "store_base", "payment_base", "revenue_base_vnd")}
+        begun = [p for p, piece in zip(mine[-len(pieces) :], pieces, strict=True) if piece.kick_off <= day]
+        row["households_with_store_voso"] = row["households_with_store"] + row["households_with_store_both"] - row["households_with_store_postmart"]
+        row["revenue_net_vnd"] = row["revenue_gross_vnd"] - row["refunds_vnd"]
+        row["revenue_net_vnd_to_date"] = row["revenue_gross_vnd_to_date"] - row["refunds_vnd_to_date"] if begun else None
+        held = []
+        for rate, part in RATES.items():
+            above = total(part, "households") or 0
+            row[rate] = ratio(above, row["households"], 6)
+            if row["households"] and above > row["households"]:
+                held.append(rate)
+        row["team_rate"] = ratio(total("hamlets_with_team", "hamlets") or 0, row["hamlets"], 6)
+        row["rates_held"] = ",".join(held) or None
+        row["store_growth"] = ratio(sum(p.get("households_with_store", 0) for p in begun), row["store_base"], 4)
+        row["payment_growth"] = ratio(sum(p.get("households_with_payment", 0) for p in begun), row["payment_base"], 4)
+        row["revenue_growth"] = ratio(row["revenue_net_vnd_to_date"], row["revenue_base_vnd"], 4)
+        of_communes = mine[-len(pieces) :]
+        could, unmatched = (sum(p.get(m, 0) for p in of_communes) for m in ("could_match", "stores_unmatched"))
+        row["match_rate"] = ratio(could - unmatched, could, 6)
+        row["phase"], kick_off = min((p.phase, p.kick_off) for p in pieces)
+        row["phase_day"] = (day - kick_off).days
+        row["completeness"] = state
+        return row
+
+    def _hold_rates(self, communes: Table) -> None:
+        """A numerator above its denominator: the commune's rate of the last good day (KPI §1.8)."""
+        good: dict[tuple[str, str, str], Any] = {}
+        for (name, code, _), row in sorted(communes.items(), key=lambda item: item[0][2]):
+            for rate in RATES:
+                if rate in (row["rates_held"] or "").split(","):
+                    row[rate] = good.get((name, code, rate))
+                elif row[rate] is not None:
+                    good[name, code, rate] = row[rate]
+
+    # ---- registers by place ----
+
+    def _registers(self, day: date) -> list[tuple[Place, dict[str, int], set[int]]]:
+        """Figures of R1, R2 and R4 by place, with the pieces on which the form is in force."""
+        found = []
+        for (name, code), (forms, pieces) in self.in_force("hamlets", day).items():
+            found += [(place, counts, pieces) for place, counts in self._r1(name, code, forms).items()]
+        for (name, code), (forms, pieces) in self.in_force("teams", day).items():
+            found += [(place, counts, pieces) for place, counts in self._r2(name, code, forms).items()]
+        for (name, code), (forms, pieces) in self.in_force("leads", date.max).items():
+            by_place: dict[Place, set[str]] = defaultdict(set)
+            for since, until, home, where in self._r4(forms):
+                if since <= day and (until is None or day < until):
+                    by_place[self.geo.place(name, code, where)].add(home)
+            found += [(place, {"lead_households": len(homes)}, pieces) for place, homes in by_place.items()]
+        return found
+
+    def _r1(self, name: str, code: str, form: list[Row]) -> dict[Place, dict[str, int]]:
+        if ("R1", id(form)) not in self._read_once:
+            counts = {plain(r[HAMLET]): (r[HAMLET], vnd(r["Tổng số hộ"])) for r in form}
+            found: dict[Place, dict[str, int]] = defaultdict(lambda: {"households": 0, "hamlets": 0})
+            for hamlet, households in counts.values():
+                mine = found[self.geo.place(name, code, hamlet)]
+                mine["households"] += households
+                mine["hamlets"] += 1
+            self._read_once["R1", id(form)] = dict(found)
+        return self._read_once["R1", id(form)]
+
+    def _r2(self, name: str, code: str, form: list[Row]) -> dict[Place, dict[str, int]]:
+        if ("R2", id(form)) in self._read_once:
+            return self._read_once["R2", id(form)]
+        # "Khối 3" is not "Thôn 3": the full name first, then the name without its unit word where only one fits.
+        names = {(bare(r[HAMLET]), plain(r[HAMLET])) for mine in self.forms["hamlets"].get((name, code), {}).values() for r in mine}
+        full = {f for _, f in names}
+        alone = {b: f for b, f in names if sum(b == other for other, _ in names) == 1}
+        teams: dict[tuple[str, str], list[tuple[str, bool]]] = defaultdict(list)
+        for r in form:
+            teams[nfc(r[HAMLET]), nfc(r["Số, ngày QĐ thành lập"])].append((word(r["Nhiệm vụ trong tổ"]), word(r["Đã tập huấn"]) in ("co", "x")))
+        found: dict[Place, Counter[str]] = defaultdict(Counter)
+        served: dict[str, Place] = {}
+        for (where, _), mine in teams.items():
+            hamlets = [h for h in re.split(r"[,;]", where) if h.strip()]
+            places = {self.geo.place(name, code, h) for h in hamlets}
+            at = places.pop() if len(places) == 1 else self.geo.place(name, code)
+            found[at]["team_members"] += len(mine)
+            found[at]["team_members_trained"] += sum(t for _, t in mine)
+            if any(role == "to truong" for role, _ in mine) and sum(t for role, t in mine if role != "to truong") >= 2:
+                served |= {plain(h) if plain(h) in full else alone.get(bare(h)) or "~" + bare(h): self.geo.place(name, code, h) for h in hamlets}
+        for place in served.values():
+            found[place]["hamlets_with_team"] += 1
+        self._read_once["R2", id(form)] = {p: dict(c) for p, c in found.items()}
+        return self._read_once["R2", id(form)]
+
+    def _r4(self, form: list[Row]) -> list[tuple[date, date | None, str, str]]:
+        if ("R4", id(form)) not in self._read_once:
+            self._read_once["R4", id(form)] = [
+                (since.date(), day_of(moment(r["Ngày thôi công nhận"])), nfc(r["Mã hộ"]), nfc(r["Thôn"]))
+                for r in form
+                if (since := moment(r["Ngày công nhận"]))
+            ]
+        return self._read_once["R4", id(form)]
