@@ -83,7 +83,7 @@ class Pipeline:
             published = {name: table(conn, name, keys) for name, keys in COUNTED.items()}
             come = arrivals(conn, Path(self.settings.landing), reconciled)
         days = {key[2] for key in published["kpi_commune_daily"]}
-        counted = Recount(come, self.settings.first_day, self.settings.phone_key, **limits).tables(min(days), max(days))
+        counted = Recount(come, self.settings.first_day, self.settings.phone_key, **limits).tables(days)
         lists = {key[0] for key in published["kpi_commune_daily"]}
         return [text for name in COUNTED for text in differences({k: r for k, r in counted[name].items() if k[0] in lists}, published[name], name)]
 

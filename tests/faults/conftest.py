@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import asdict, replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import report
-from case import Baseline, build_baseline
+from case import DAY, Baseline, Case, build_baseline, strike
+from forks import Forks
 from report import Told
+from wire import Wire
+from workers import Workers
 
 _RESULTS: dict[str, Told] = {}
 
@@ -19,6 +23,22 @@ _RESULTS: dict[str, Told] = {}
 def baseline(postgres: str, template: str, tmp_path_factory: pytest.TempPathFactory) -> Baseline:
     """A warehouse that knows the backlog and two days; made once, cloned per fault."""
     return build_baseline(postgres, template, tmp_path_factory.mktemp("baseline"))
+
+
+@pytest.fixture()
+def workers(tmp_path: Path) -> Workers:
+    """Processes of their own, as Airflow's tasks are."""
+    return Workers(tmp_path / "logs")
+
+
+@pytest.fixture()
+def morning(baseline: Baseline, tmp_path: Path, postgres: str) -> Iterator[tuple[Case, Wire, Forks]]:
+    """The morning after `DAY`, nothing of it taken yet: the case, a wire to the database, and copies of the case behind it."""
+    wire = Wire(postgres)
+    with strike(baseline, tmp_path) as case:
+        case.served.clock(f"{DAY + timedelta(days=1)}T06:00")
+        yield case, wire, Forks(case, wire, tmp_path / "forks")
+    wire.close()
 
 
 class Teller:

@@ -10,8 +10,8 @@ from pathlib import Path
 import invariants
 import psycopg
 import pytest
-from case import DAY, FIRST, strike
-from forks import Forks, held, moved, published
+from case import DAY, FIRST
+from forks import held, moved, published
 from hosts import full, server, small_disk
 from kinhteso import publishing, warehouse
 from kinhteso.local.postgres import PostgresFailed
@@ -19,26 +19,11 @@ from kinhteso.settings import Settings
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from served import simulators
 from wire import Plan, Wire
-from workers import Workers, until
+from workers import until
 
 pytestmark = pytest.mark.timeout(1800)
 
 ORDERS = {"source": "postmart", "dataset": "orders"}
-
-
-@pytest.fixture()
-def workers(tmp_path):
-    return Workers(tmp_path / "logs")
-
-
-@pytest.fixture()
-def morning(baseline, tmp_path, postgres):
-    """The morning after `DAY`, with Postmart's orders landed: the case, and a wire to its copies."""
-    wire = Wire(postgres)
-    with strike(baseline, tmp_path) as case:
-        case.served.clock(f"{DAY + timedelta(days=1)}T06:00")
-        yield case, wire, Forks(case, wire, tmp_path / "forks")
-    wire.close()
 
 
 def land_orders(case, workers):

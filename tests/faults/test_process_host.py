@@ -18,34 +18,17 @@ import hosts
 import invariants
 import psycopg
 import pytest
-from case import DAY, FIRST, strike
-from forks import Forks, held, moved, published
+from case import DAY, FIRST
+from forks import held, moved, published
 from hosts import server
 from kinhteso import building, intake, judging, ledger, warehouse
 from kinhteso.contracts import load_contract
 from kinhteso.settings import Settings
 from served import simulators
-from wire import Wire
-from workers import Workers
 
 pytestmark = pytest.mark.timeout(1800)
 
 HERE = Path(__file__).parent
-
-
-@pytest.fixture()
-def workers(tmp_path):
-    return Workers(tmp_path / "logs")
-
-
-@pytest.fixture()
-def morning(baseline, tmp_path, postgres):
-    """The morning after `DAY`; nothing of it is taken yet."""
-    wire = Wire(postgres)
-    with strike(baseline, tmp_path) as case:
-        case.served.clock(f"{DAY + timedelta(days=1)}T06:00")
-        yield case, Forks(case, wire, tmp_path / "forks")
-    wire.close()
 
 
 def books(copy, teller, number):
@@ -158,7 +141,7 @@ WANT_OF_MEMORY = re.compile(r"Out of memory\b.*docs/runbooks/run-failed.md|could
 @pytest.mark.only_faults
 @pytest.mark.fault("F108")
 def test_out_of_memory(morning, workers, teller):
-    case, forks = morning
+    case, _, forks = morning
     asked = {"source": "postmart", "dataset": "orders"}
     sources = {"sftp": case.served.sftp, "http": case.served.http}
     with forks.fork() as fork:
@@ -232,7 +215,7 @@ def _outbox(case):
 @pytest.mark.only_faults
 @pytest.mark.fault("F110")
 def test_a_data_test_fails_after_the_models_were_built(morning, workers, tmp_path, teller):
-    case, forks = morning
+    case, _, forks = morning
     case.take(DAY)
     project = tmp_path / "project"
     shutil.copytree(building.project_dir(), project, ignore=shutil.ignore_patterns("target", "logs"))

@@ -170,15 +170,22 @@ class Homes:
 
 
 class Recount:
-    """All cells of kpi_commune_daily from what has arrived.
+    """All rows of the KPI tables from what has arrived.
 
     ``arrivals`` are the deliveries that may count (what is refused is left out by the caller, who knows the fault); ``without(dataset, row)`` says of
-    a row that it has to be in quarantine. ``cells(last)`` gives (commune, day) -> measures.
+    a row that it has to be in quarantine; ``seeds``: a folder of other lists of communes; ``read``: where the rows of a delivery come from.
     """
 
     def __init__(
-        self, arrivals: Iterable[Arrival], first_day: date, pepper: str, without: Callable[[str, Row], bool] = lambda dataset, row: False, seeds: Path = SEEDS
+        self,
+        arrivals: Iterable[Arrival],
+        first_day: date,
+        pepper: str,
+        without: Callable[[str, Row], bool] = lambda dataset, row: False,
+        seeds: Path = SEEDS,
+        read: Callable[[Arrival], Iterable[Row]] = rows,
     ) -> None:
+        self.read = read
         self.first_day, self.pepper, self.without, self.geo = first_day, pepper.encode(), without, Geographies(seeds)
         self.arrivals = sorted(arrivals, key=lambda a: (a.source, a.dataset, a.day, a.version))
         crosswalk = seed(seeds, "commune_crosswalk")
@@ -202,7 +209,7 @@ class Recount:
         return self.key("+84" + digits[1:]) if digits else None
 
     def _rows(self, a: Arrival) -> list[Row]:
-        return [r for r in rows(a) if not self.without(f"{a.source}/{a.dataset}", r)]
+        return [r for r in self.read(a) if not self.without(f"{a.source}/{a.dataset}", r)]
 
     def _of(self, source: str, dataset: str) -> list[Arrival]:
         return [a for a in self.arrivals if (a.source, a.dataset) == (source, dataset)]
@@ -516,13 +523,13 @@ class Recount:
         home = homes.match(store["phone"], store["citizen"], store["unit"], store["hamlet"], store["owner"]) if store["matches"] else None
         return (homes.place[home] if home else self.geo.place(*store["unit"], store["hamlet"])), home
 
-    def tables(self, first: date, last: date) -> dict[str, Table]:
-        """Every row of the tables that are COUNTED, from ``first`` to ``last``."""
-        days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
+    def tables(self, days: Iterable[date]) -> dict[str, Table]:
+        """Every row of the tables that are COUNTED, of ``days``. Leaving days out makes no row another one (but a rate that a day left out would hold)."""
+        days = sorted(set(days))
         self._flow()
         stock = {day: self._stock(day) for day in sorted({*days, *(p.kick_off - timedelta(days=1) for p in self.geo.pieces)})}
         found: dict[str, Table] = {name: {} for name in COUNTED}
-        running: dict[tuple[Place, date], Counter[str]] = defaultdict(Counter)
+        running: dict[tuple[Place, date], tuple[date, Counter[str]]] = {}
         before = self._before_kick_off()
         for day in days:
             pieces, spread = self._pieces(day, stock, running, before)
@@ -619,7 +626,11 @@ class Recount:
     # ---- from places to pieces, from pieces to units ----
 
     def _pieces(
-        self, day: date, stock: dict[date, dict[Place, Counter[str]]], running: dict[tuple[Place, date], Counter[str]], before: dict[tuple[Place, date], int]
+        self,
+        day: date,
+        stock: dict[date, dict[Place, Counter[str]]],
+        running: dict[tuple[Place, date], tuple[date, Counter[str]]],
+        before: dict[tuple[Place, date], int],
     ) -> tuple[dict[int, dict[str, int | None]], set[Place]]:
         """The additive measures of every piece (-1: nowhere) on a day, and the places of which a number was shared out."""
         found: dict[int, dict[str, Any]] = {n: {} for n in range(-1, len(self.geo.pieces))}
@@ -653,9 +664,11 @@ class Recount:
             for place, by_day in self.flows.items():
                 if not place.pieces or of_start.isdisjoint(place.pieces):
                     continue
-                so_far = running[place, start]
-                if day in by_day:
-                    so_far.update({m: by_day[day][m] for m in TO_DATE})
+                told, so_far = running.get((place, start), (start - timedelta(days=1), Counter()))
+                for d in [day] if told == day - timedelta(days=1) else by_day:
+                    if told < d <= day and d in by_day:
+                        so_far.update({m: by_day[d][m] for m in TO_DATE})
+                running[place, start] = (day, so_far)
                 for m in TO_DATE:
                     tell(place, f"{m}_to_date", so_far[m], of_start)
                 tell(place, "revenue_base_vnd", before[place, start], of_start)
