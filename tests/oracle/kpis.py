@@ -58,6 +58,10 @@ OF_COMMUNES = (
     "households_with_store", "households_with_store_postmart", "households_with_store_both", "households_with_active_store", "households_with_payment",
     "lead_households", "lead_households_calc", "hamlets_with_team", "team_members", "team_members_trained",
 )  # fmt: skip
+OF_HOUSEHOLDS = (
+    "households_with_store", "households_with_store_postmart", "households_with_store_voso", "households_with_store_both", "households_with_active_store",
+    "households_with_payment",
+)  # fmt: skip
 TO_DATE = ("orders_placed", "orders_valid", "orders_delivered", "revenue_gross_vnd", "refunds_vnd")
 
 
@@ -141,14 +145,15 @@ class Homes:
 
     def __init__(self) -> None:
         self.place: dict[str, Place] = {}
-        self.hamlet: dict[str, str] = {}
+        self.told: dict[str, str] = {}
         self._phones: dict[str, set[str]] = defaultdict(set)
         self._citizens: dict[str, set[str]] = defaultdict(set)
         self._names: dict[tuple[int, str, str], set[str]] = defaultdict(set)
         self.pieces: dict[tuple[str, str], tuple[int, ...]] = {}
 
     def add(self, home: str, place: Place, pieces: Iterable[int], phone: str | None, citizen: str | None, hamlet: str, name: str) -> None:
-        self.place[home], self.hamlet[home] = place, hamlet
+        self.place[home], self.told[home] = place, hamlet
+        hamlet = bare(hamlet)
         if phone:
             self._phones[phone].add(home)
         if citizen:
@@ -307,7 +312,7 @@ class Recount:
                     citizen = nfc(r["Số CCCD chủ hộ"])
                     homes.add(
                         nfc(r["Mã hộ"]), self.geo.place(name, code, r["Thôn"]), self.geo.of_unit[name, code], self.phone_key(r["Số điện thoại"]),
-                        self.key(citizen) if re.fullmatch(r"\d{12}", citizen) else None, bare(r["Thôn"]), plain(r["Họ tên chủ hộ"]),
+                        self.key(citizen) if re.fullmatch(r"\d{12}", citizen) else None, nfc(r["Thôn"]), plain(r["Họ tên chủ hộ"]),
                     )  # fmt: skip
             self._households[mark] = homes
         return self._households[mark]
@@ -582,12 +587,24 @@ class Recount:
             for place, mine in self.flows.items() for start in starts
         }  # fmt: skip
 
+    def held(self, day: date) -> dict[str, Any]:
+        """The households that have a store, an active one, an account, at the end of a day."""
+        homes, recent = self.households(day), day - timedelta(days=30)
+        found: dict[str, set[str]] = {m: set() for m in OF_HOUSEHOLDS}
+        for key, s, _, home in self._standing(day, homes):
+            if home:
+                found["households_with_store"].add(home)
+                found["households_with_store_postmart" if key[0] == "PM" else "households_with_store_voso"].add(home)
+                if s["active"] and s["active"] >= recent:
+                    found["households_with_active_store"].add(home)
+        found["households_with_payment"] = {home for _, home in self._accounts(day, homes) if home}
+        found["households_with_store_both"] = found["households_with_store_postmart"] & found["households_with_store_voso"]
+        return found
+
     def _stock(self, day: date) -> dict[Place, Counter[str]]:
         """Stock figures of the platforms at the end of a day, by place."""
         homes = self.households(day)
         found: dict[Place, Counter[str]] = defaultdict(Counter)
-        sets: dict[Place, tuple[set[str], set[str], set[str], set[str]]] = defaultdict(lambda: (set(), set(), set(), set()))
-        recent = day - timedelta(days=30)
         at: dict[tuple[str, str], Place] = {}
         for key, s, place, home in self._standing(day, homes):
             at[key] = place
@@ -595,27 +612,16 @@ class Recount:
             mine["stores"] += 1
             if s["matches"]:
                 mine["could_match"] += 1
-                if home is None:
-                    mine["stores_unmatched"] += 1
-                else:
-                    pm, vs, active, _ = sets[place]
-                    (pm if key[0] == "PM" else vs).add(home)
-                    if s["active"] and s["active"] >= recent:
-                        active.add(home)
+                mine["stores_unmatched"] += home is None
         for place, home in self._accounts(day, homes):
             found[place]["accounts"] += 1
-            if home:
-                sets[place][3].add(home)
-            else:
-                found[place]["accounts_unmatched"] += 1
+            found[place]["accounts_unmatched"] += home is None
         for key in self.products(day):
             if key in at:
                 found[at[key]]["products_on_sale"] += 1
-        for place, (pm, vs, active, pay) in sets.items():
-            found[place] += Counter({
-                "households_with_store": len(pm | vs), "households_with_store_postmart": len(pm), "households_with_store_both": len(pm & vs),
-                "households_with_active_store": len(active), "households_with_payment": len(pay),
-            })  # fmt: skip
+        for measure, held in self.held(day).items():
+            for home in held:
+                found[homes.place[home]][measure] += 1
         for home, mine_by_day in self.by_home.items():
             if home in homes.place:
                 window = [v for d, v in mine_by_day.items() if day - timedelta(days=29) <= d <= day]
@@ -770,7 +776,7 @@ class Recount:
             found += [(place, counts, pieces) for place, counts in self._r2(name, code, forms).items()]
         for (name, code), (forms, pieces) in self.in_force("leads", date.max).items():
             by_place: dict[Place, set[str]] = defaultdict(set)
-            for since, until, home, where in self._r4(forms):
+            for since, until, home, where in self.r4(forms):
                 if since <= day and (until is None or day < until):
                     by_place[self.geo.place(name, code, where)].add(home)
             found += [(place, {"lead_households": len(homes)}, pieces) for place, homes in by_place.items()]
@@ -812,7 +818,7 @@ class Recount:
         self._read_once["R2", id(form)] = {p: dict(c) for p, c in found.items()}
         return self._read_once["R2", id(form)]
 
-    def _r4(self, form: list[Row]) -> list[tuple[date, date | None, str, str]]:
+    def r4(self, form: list[Row]) -> list[tuple[date, date | None, str, str]]:
         if ("R4", id(form)) not in self._read_once:
             self._read_once["R4", id(form)] = [
                 (since.date(), day_of(moment(r["Ngày thôi công nhận"])), nfc(r["Mã hộ"]), nfc(r["Thôn"]))
