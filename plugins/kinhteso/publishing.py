@@ -30,8 +30,8 @@ class NotBuilt(RuntimeError):
 
 @dataclass(frozen=True)
 class Published:
-    """A table of `bi`: where it is built, its key, and its foreign keys (columns -> table, columns). Of a traced one a release notes the rows that
-    go and come (pg_temp.gone_<name>, came_<name>), for what is kept of it."""
+    """A table of `bi`: where it is built, its key, its foreign keys (columns -> table, columns), and the columns that BI is not given. Of a traced
+    one a release notes the rows that go and come (pg_temp.gone_<name>, came_<name>), for what is kept of it."""
 
     schema: str
     name: str
@@ -39,6 +39,7 @@ class Published:
     stamped: bool = False
     traced: bool = False
     references: tuple[tuple[tuple[str, ...], str, tuple[str, ...]], ...] = ()
+    withheld: tuple[str, ...] = ()
 
 
 _DATE = (("date",), "dim_date", ("date",))
@@ -55,7 +56,8 @@ TABLES: tuple[Published, ...] = (
     Published("core", "dim_order_status", ("order_status",)),
     Published("core", "dim_location", ("location_key",), references=(_PLATFORM,)),
     Published("core", "dim_hamlet", ("hamlet_key",)),
-    Published("core", "dim_household", ("household_version_key",)),
+    # With a household's hamlet, or its place in a list that is kept by hamlet, its stores would give away what kpi_hamlet_daily suppresses.
+    Published("core", "dim_household", ("household_version_key",), withheld=("hamlet", "source_row")),
     Published("core", "dim_store", ("store_version_key",), references=(_PLATFORM,)),
     Published("core", "dim_product", ("product_version_key",), references=(_PLATFORM,)),
     Published(
@@ -75,6 +77,7 @@ TABLES: tuple[Published, ...] = (
     Published("kpi", "kpi_commune_daily", ("geography", "commune_code", "date"), stamped=True, traced=True, references=(_DATE, _COMMUNE)),
     Published("kpi", "kpi_district_daily", ("geography", "district_code", "date"), stamped=True, references=(_DATE,)),
     Published("kpi", "kpi_province_daily", ("geography", "province_code", "date"), stamped=True, references=(_DATE,)),
+    Published("kpi", "kpi_hamlet_daily", ("geography", "commune_code", "hamlet_code", "date"), stamped=True, references=(_DATE, _COMMUNE)),
     Published("kpi", "target_progress_daily", ("level", "unit_code", "indicator", "date"), references=(_DATE,)),
     Published("kpi", "data_status_daily", ("source", "dataset", "date"), references=(_DATE,)),
 )
@@ -108,6 +111,11 @@ class Release:
         return asdict(self)
 
 
+def _built(conn: psycopg.Connection[Any], table: Published) -> list[catalog.Column]:
+    """Columns of what was built, without those that BI is not given."""
+    return [column for column in catalog.columns(conn, table.schema, table.name) if column[0] not in table.withheld]
+
+
 def _create(conn: psycopg.Connection[Any], table: Published, columns: list[catalog.Column], *, keyed: bool = True) -> None:
     body = sql.SQL(", ").join(sql.SQL("{} {}").format(sql.Identifier(n), sql.SQL(t)) for n, t, _ in columns)  # type: ignore[arg-type]
     key = sql.SQL(", ").join(map(sql.Identifier, table.key))
@@ -138,7 +146,7 @@ def _prepare(conn: psycopg.Connection[Any]) -> set[str]:
     wanted: dict[str, list[catalog.Column]] = {}
     stale = []
     for table in TABLES:
-        columns = catalog.columns(conn, table.schema, table.name) + (list(_STAMP) if table.stamped else [])
+        columns = _built(conn, table) + (list(_STAMP) if table.stamped else [])
         wanted[table.name] = columns
         there = [(n, t) for n, t, _ in catalog.columns(conn, "bi", table.name)]
         if there and there != [(n, t) for n, t, _ in columns]:
@@ -160,7 +168,7 @@ def _prepare(conn: psycopg.Connection[Any]) -> set[str]:
 
 def _apply(conn: psycopg.Connection[Any], table: Published, release_id: int, *, remade: bool = False) -> int:
     """Make bi.<table> equal to what was built; returns the number of rows deleted or inserted."""
-    names = [n for n, _, _ in catalog.columns(conn, table.schema, table.name)]
+    names = [n for n, _, _ in _built(conn, table)]
     source, target = sql.Identifier(table.schema, table.name), sql.Identifier("bi", table.name)
     cols = sql.SQL(", ").join(map(sql.Identifier, names))
     same = sql.SQL(" and ").join(sql.SQL("s.{c} = t.{c}").format(c=sql.Identifier(k)) for k in table.key)

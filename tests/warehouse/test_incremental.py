@@ -14,6 +14,7 @@ COMPARED = {
     "kpi_commune_daily": "geography, commune_code, date",
     "kpi_district_daily": "district_code, date",
     "kpi_province_daily": "date",
+    "kpi_hamlet_daily": "commune_code, hamlet_code, date",
     "target_progress_daily": "level, unit_code, indicator, date",
     "fct_order_line": "order_line_key",
     "fct_refund": "refund_key",

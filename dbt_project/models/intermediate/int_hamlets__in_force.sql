@@ -1,9 +1,18 @@
-{# Hamlets of the registers, with the time in which their commune's list is in force. #}
-{{ config(materialized='view') }}
+{# Hamlets of the registers (R1), with the time in which their commune's list is in force. `hamlet_code` is the name's comparison form with its unit
+   word ("Khối 3" is not "Thôn 3"), `hamlet` the one without; it tells a hamlet only where it is `is_bare_unique`. #}
+{{ config(indexes=[{'columns': ['commune_code']}]) }}
+
+with hamlet as (
+    select h.*, parse.plain(h.hamlet_name) as hamlet_code
+    from {{ ref('stg_registers__hamlets') }} as h
+)
 
 select
     h.commune_code,
+    h.hamlet_code,
     h.hamlet_name,
+    h.hamlet,
+    count(*) over (partition by h.commune_code, h.as_of, h.hamlet) = 1 as is_bare_unique,
     h.households,
     h.persons,
     h.as_of,
@@ -11,5 +20,5 @@ select
     l.valid_to,
     h.export_id,
     h.source_row
-from {{ ref('stg_registers__hamlets') }} as h
+from hamlet as h
 join {{ ref('int_denominators__in_force') }} as l on l.commune_code = h.commune_code and l.as_of = h.as_of

@@ -20,6 +20,7 @@ select
     l.as_of,
     l.valid_from,
     l.valid_to,
+    h.hamlet_name,
     h.export_id,
     h.source_row
 from {{ ref('stg_registers__households') }} as h

@@ -13,6 +13,7 @@ select
     r.export_id,
     r.source_row,
     parse.hamlet(r.hamlet_raw) as hamlet,
+    r.hamlet_raw as hamlet_name,
     r.phone_key,
     r.citizen_id_key,
     r.head_name_key
