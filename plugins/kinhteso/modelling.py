@@ -33,7 +33,10 @@ PASSES: dict[tuple[str, str], str] = {
     ("int_orders", "voso_orders"): "likewise",
     ("int_refunds", "postmart_refunds"): "likewise",
     ("int_refunds", "voso_refunds"): "likewise",
-    **{(f"kpi_{unit}_daily", "int_completeness__by_day"): "how complete a day is moves after the row was told" for unit in ("commune", "district", "province")},
+    **{
+        (f"kpi_{unit}_daily", "int_completeness__by_day"): "how complete a day is moves after the row was told"
+        for unit in ("commune", "hamlet", "district", "province")
+    },
     **{
         ("kpi_commune_daily", f"int_{name}"): "until fct_commune_day holds it"
         for name in ("denominators__in_force", "teams__in_force", "flows__by_day", "lead_calc__by_day")

@@ -171,7 +171,7 @@ def test_what_is_published_is_what_the_contracts_say(released, manifest):
                 found.setdefault(table, {})[column] = kind
     assert set(found) >= {t.name for t in publishing.TABLES} | {"release"}
     for table in publishing.TABLES:
-        wanted = {n: alias.get(c["data_type"], c["data_type"]) for n, c in model(manifest, table.name)["columns"].items()}
+        wanted = {n: alias.get(c["data_type"], c["data_type"]) for n, c in model(manifest, table.name)["columns"].items() if n not in table.withheld}
         wanted |= {n: t for n, t, _ in publishing._STAMP} if table.stamped else {}
         assert found[table.name] == wanted, table.name
 

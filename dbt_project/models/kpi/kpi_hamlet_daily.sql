@@ -6,7 +6,7 @@
     'households_with_payment': 'households', 'lead_households': 'households'} %}
 
 with hamlet_day as (
-    select * from {{ ref('int_hamlet_days') }}
+    select * from {{ ref('fct_hamlet_day') }}
     {% if is_incremental() %} where date >= {{ day_var('stock_from') }} {% endif %}
 ),
 

@@ -5,7 +5,7 @@ with hamlets as (
         commune_code, date, sum(households) as households, sum(households_with_store) as households_with_store,
         sum(households_with_active_store) as households_with_active_store, sum(households_with_payment) as households_with_payment,
         sum(lead_households) as lead_households, min(least(households_with_store, households_with_payment, lead_households)) as least_count
-    from {{ ref('int_hamlet_days') }}
+    from {{ ref('fct_hamlet_day') }}
     group by commune_code, date
 )
 
