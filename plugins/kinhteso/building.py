@@ -179,7 +179,7 @@ def claim(conn: psycopg.Connection[Any], first_day: date, digest: str, *, full_r
         digest=digest,
     )
     if refresh:
-        conn.execute("truncate ops.build_order, ops.build_refund, ops.build_cell")
+        conn.execute("truncate ops.build_order, ops.build_refund, ops.build_cell, ops.build_unit")
     conn.execute(
         "insert into ops.build (build_id, business_date, kpi_from, stock_from, first_day, is_rematch, is_full_refresh, project_digest, ledger_mark)"
         " values (%s, %s, %s, %s, %s, %s, %s, %s, %s)",

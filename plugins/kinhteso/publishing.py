@@ -292,7 +292,7 @@ def _publish(dsn: str, scope: BuildScope, lock_seconds: int) -> Release:
             release_id = last[0]
         conn.execute("update ops.change set release_id = %s where build_id = %s and release_id is null", (release_id, scope.build_id))
         conn.execute("update ops.build set state = 'published', ended_at = now() where build_id = %s", (scope.build_id,))
-        conn.execute("truncate ops.build_order, ops.build_refund, ops.build_cell")
+        conn.execute("truncate ops.build_order, ops.build_refund, ops.build_cell, ops.build_unit")
         if conn.execute("select 1 from pg_roles where rolname = 'bi_reader'").fetchone():
             conn.execute("grant usage on schema bi to bi_reader")
             conn.execute("grant select on all tables in schema bi to bi_reader")

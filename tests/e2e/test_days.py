@@ -51,7 +51,7 @@ def test_days_come_out_as_recounted(pipeline):
             with psycopg.connect(pipeline.dsn) as conn:
                 sums = conn.execute(
                     "select sum(orders_placed), sum(orders_valid), sum(orders_delivered), sum(revenue_gross_vnd), sum(refunds_vnd), sum(revenue_net_vnd)"
-                    " from bi.kpi_commune_daily where commune_code = %s and date between '2021-09-01' and %s",
+                    " from bi.kpi_commune_daily where geography = '2021' and commune_code = %s and date between '2021-09-01' and %s",
                     [GOLDEN, day],
                 ).fetchone()
             # Nothing of the 15th came from Postmart until the 18th: O3's cancelling on that day was not known before.

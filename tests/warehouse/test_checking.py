@@ -157,7 +157,7 @@ BROKEN = {
     ),
     "mapped_communes": (["update intermediate.int_stores__changed set source_commune_code = null where store_code like 'PMS000000_'"], "fail", "PMS0000001"),
     "matched_households": (["update intermediate.int_stores__matched set household_code = null where store_code like 'PMS00000[1-4]_' or store_code like 'PMS00000__'"], "fail", "PMS0000001"),
-    "match_rate": (["update core.fct_commune_day set stores_unmatched = 13 where commune_code = '06505' and platform = 'voso'"], "warn", None),
+    "match_rate": (["update core.fct_commune_day set stores_unmatched = 13 where commune_code = '06505' and platform = 'all'"], "warn", None),
     "numerators_within_households": (["update kpi.kpi_commune_daily set rates_held = 'store_rate' where commune_code = '06505' and date = date '2021-09-12'"], "fail", "2021-09-12 store_rate"),
     "products_on_sale_agree": (["update raw.postmart_stores set products_on_sale = '2' where store_code = 'PMS0000001'"], "warn", "PMS0000001 says 2, has 1"),
     "communes_without_households": (["delete from intermediate.int_denominators__in_force where commune_code = '06463'"], "warn", "06463 Thị trấn Đồng Mỏ"),
@@ -205,7 +205,7 @@ def test_broken_is_red(built, name):
         ("refunds_of_unknown_orders", ["update core.fct_refund set is_order_known = false, requested_date = date '2021-09-07'"]),  # six days: may still come
         ("refund_missing", ["update intermediate.int_orders set status = 'RETURNED', returned_day = date '2021-08-30' where platform = 'voso'"]),
         ("mapped_communes", ["update intermediate.int_stores__changed set source_commune_code = null where store_code = 'PMS0000001'"]),  # 1 of 120
-        ("match_rate", ["update core.fct_commune_day set stores_unmatched = 6 where commune_code = '06505' and platform = 'voso'"]),  # 6 of 120 are 5 %
+        ("match_rate", ["update core.fct_commune_day set stores_unmatched = 6 where commune_code = '06505' and platform = 'all'"]),  # 6 of 120 are 5 %
         ("households_listed", ["delete from intermediate.int_households__in_force where household_code in ('06505-0', '06505-1')"]),
         ("target_households", ["update raw.registers_targets set households = '105' where level_raw = 'Xã'"]),
         ("delivered_in_time", ["update ops.export set received_at = received_at + interval '80 minutes' where source = 'postmart' and dataset = 'stores'"]),
@@ -325,7 +325,7 @@ def test_a_snapshot_that_fits_no_household_is_withdrawn_and_the_rest_is_publishe
     release, red, _ = released(warehouse_dsn)
     assert red == []
     conn = world.conn
-    seen = "select sum(households_with_store), sum(households_with_store_voso), sum(orders_placed) from bi.kpi_commune_daily where date = %s"
+    seen = "select sum(households_with_store), sum(households_with_store_voso), sum(orders_placed) from bi.kpi_commune_daily where geography = '2021' and date = %s"
     assert conn.execute(seen, [D0]).fetchone() == (120, 120, 3)
     platforms(world, DAY)
     stores = [
@@ -350,7 +350,7 @@ def test_a_snapshot_that_fits_no_household_is_withdrawn_and_the_rest_is_publishe
     _, red, _ = released(warehouse_dsn)
     assert len(red) == 1 and "voso/stores 2021-09-14" in red[0] and "withdrawn" in red[0]
     assert conn.execute(versions, [nothing_before]).fetchone()[:2] == (1, "rejected")
-    assert conn.execute(seen.split(", sum(orders")[0] + " from bi.kpi_commune_daily where date = %s", [nothing_before]).fetchone() == (120, 120)
+    assert conn.execute(seen.split(", sum(orders")[0] + " from bi.kpi_commune_daily where geography = '2021' and date = %s", [nothing_before]).fetchone() == (120, 120)
     assert conn.execute(checked, [nothing_before]).fetchone() == (True, "fail", False)
     assert checking.build(warehouse_dsn, D0) is None, "nothing is left to do"
 
@@ -367,7 +367,7 @@ def test_a_commune_that_fails_is_named_and_the_others_stand(world, warehouse_dsn
     assert len(told) == 1 and "06505" in told[0] and "1 of 2" in told[0]
     rates = dict(
         world.conn.execute(
-            "select commune_code, row(store_rate, rates_held)::text from bi.kpi_commune_daily where date = %s and commune_code <> '00000' and households is not null",
+            "select commune_code, row(store_rate, rates_held)::text from bi.kpi_commune_daily where geography = '2021' and date = %s and commune_code <> '00000' and households is not null",
             [DAY],
         ).fetchall()
     )

@@ -6,7 +6,8 @@ with judged as (
 
 select
     md5(h.commune_code || '|' || h.hamlet_code || '|' || cast(h.valid_from as text)) as hamlet_key,
-    h.commune_code,
+    h.geography,
+    {{ place_commune('h.commune_code') }} as commune_code,
     h.hamlet_code,
     h.hamlet_name,
     case when not h.households_hidden then h.households end as households,

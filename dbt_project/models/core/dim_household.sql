@@ -4,7 +4,8 @@
 select
     md5(h.household_code || '|' || h.commune_code || '|' || cast(h.valid_from as text)) as household_version_key,
     md5('household|' || h.household_code) as household_key,
-    h.commune_code,
+    {{ place_geography('h.commune_code') }} as geography,
+    {{ place_commune('h.commune_code') }} as commune_code,
     h.hamlet,
     h.as_of,
     h.valid_from,

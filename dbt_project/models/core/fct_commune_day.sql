@@ -1,46 +1,144 @@
-{# The periodic snapshot under the KPIs: commune × day × platform; households are distinct per platform, and over both under 'all'. #}
-{{ config(materialized='incremental', incremental_strategy='append', on_schema_change='fail', pre_hook="{{ forget_commune_days() }}",
-          indexes=[{'columns': ['commune_code', 'date']}, {'columns': ['date']}]) }}
+{# The periodic snapshot under the KPIs: list × commune × day × platform, everything that adds up, restated to each list of communes (KPI §1.12): a list
+   that is no longer in force is told of for all days, one between two others for its own. Numbers of a place that lies in two units are shared out
+   by largest remainder, platform by platform and over all; `is_estimated` says so. What belongs to the commune and to no platform stands under `all`. #}
+{{ config(materialized='incremental', incremental_strategy='append', on_schema_change='fail', pre_hook=["{{ note_units() }}", "{{ forget_unit_days() }}"],
+          post_hook="{{ retell_completeness('day_completeness') }}",
+          indexes=[{'columns': ['geography', 'commune_code', 'date']}, {'columns': ['date']}]) }}
 
-with communes as (
-    select commune_code from {{ ref('dim_commune') }} where geography = '2021'
+{%- set measures = ['stores', 'stores_of_households', 'stores_unmatched', 'accounts', 'accounts_unmatched', 'products_on_sale', 'households_with_store',
+    'households_with_payment', 'households_with_active_store', 'households_with_store_both', 'lead_households', 'lead_households_calc', 'orders_placed',
+    'orders_valid', 'orders_delivered', 'orders_cancelled', 'orders_returned', 'orders_out_of_province', 'revenue_gross_vnd', 'refunds_vnd',
+    'orders_placed_to_date', 'orders_valid_to_date', 'orders_delivered_to_date', 'revenue_gross_vnd_to_date', 'refunds_vnd_to_date',
+    'store_base', 'payment_base', 'revenue_base_vnd'] -%}
+{%- set rated = ['households_with_store', 'households_with_payment', 'lead_households'] -%}
+{%- set grown = {'households_with_store': 'store_base', 'households_with_payment': 'payment_base'} %}
+
+with lists as (
+    select geography, published, valid_from, valid_to from {{ lists() }} as l
 ),
 
-grain as (
-    select c.commune_code, d.date_day as date, p.platform
-    from communes as c
-    cross join {{ ref('int_days') }} as d
-    cross join (values ('postmart'), ('voso'), ('all')) as p (platform)
+place_day as (
+    select d.*
+    from {{ ref('int_place_days') }} as d
     {% if is_incremental() %}
-    where d.date_day >= {{ day_var('stock_from') }}
-        or exists (select 1 from {{ source('ops', 'build_cell') }} as b where b.commune_code = c.commune_code and b.date = d.date_day)
+    where d.date >= {{ day_var('stock_from') }}
+        or (d.date >= (select min(t.first_date) from ops.build_unit as t)
+            and d.place_code in (
+                select m.place_code
+                from {{ ref('int_place_pieces') }} as m
+                join {{ ref('int_pieces') }} as u on u.piece_code = m.piece_code
+                join ops.build_unit as t on t.geography = u.geography and t.commune_code = u.commune_code))
     {% endif %}
+),
+
+shared as (
+    select s.* from {{ shared_out('place_day', ['date', 'platform'], measures) }} as s
+),
+
+-- a place lies whole in a unit, or has to be shared
+place_unit as (
+    select m.place_code, u.geography, u.commune_code, count(*) < max(m.pieces) as is_part
+    from {{ ref('int_place_pieces') }} as m
+    join {{ ref('int_pieces') }} as u on u.piece_code = m.piece_code
+    group by m.place_code, u.geography, u.commune_code
+),
+
+piece_day as (
+    select
+        s.piece_code,
+        s.date,
+        s.platform,
+        {% for m in measures %}sum(s.{{ m }}) as {{ m }}{% if not loop.last %},{% endif %}
+        {% endfor %}
+    from shared as s
+    group by s.piece_code, s.date, s.platform
+),
+
+denominator as (
+    select d.piece_code, d.valid_from, d.valid_to, sum(d.households) as households, sum(d.hamlets) as hamlets
+    from {{ ref('int_denominators__by_piece') }} as d
+    group by d.piece_code, d.valid_from, d.valid_to
+),
+
+team as (
+    select
+        t.piece_code, t.valid_from, t.valid_to,
+        sum(t.team_members) as team_members, sum(t.team_members_trained) as team_members_trained, sum(t.hamlets_with_team) as hamlets_with_team
+    from {{ ref('int_teams__by_piece') }} as t
+    group by t.piece_code, t.valid_from, t.valid_to
+),
+
+told as (
+    select
+        p.*,
+        case when p.platform = 'all' then n.households end as households,
+        case when p.platform = 'all' then n.hamlets end as hamlets,
+        case when p.platform = 'all' and p.piece_code <> '00000' then coalesce(t.team_members, 0) end as team_members,
+        case when p.platform = 'all' and p.piece_code <> '00000' then coalesce(t.team_members_trained, 0) end as team_members_trained,
+        case when p.platform = 'all' and p.piece_code <> '00000' then coalesce(t.hamlets_with_team, 0) end as hamlets_with_team
+    from piece_day as p
+    left join denominator as n on n.piece_code = p.piece_code and n.valid_from <= p.date and p.date < n.valid_to
+    left join team as t on t.piece_code = p.piece_code and t.valid_from <= p.date and p.date < t.valid_to
+),
+
+-- where a number other than 0 was shared
+estimated as (
+    select u.geography, u.commune_code, s.date
+    from (
+        select
+            s.place_code, s.date
+        from place_day as s
+        where s.place_code in (select place_code from place_unit where is_part)
+            and ({% for m in measures %}coalesce(s.{{ m }}, 0) <> 0{% if not loop.last %} or {% endif %}{% endfor %})
+        union
+        select r.place_code, d.date_day
+        from (
+            select place_code, valid_from, valid_to from {{ ref('int_denominators__by_piece') }}
+            union
+            select place_code, valid_from, valid_to from {{ ref('int_teams__by_piece') }}
+        ) as r
+        join {{ ref('int_days') }} as d on d.date_day >= r.valid_from and d.date_day < r.valid_to
+        where r.place_code in (select place_code from place_unit where is_part)
+    ) as s
+    join place_unit as u on u.place_code = s.place_code and u.is_part
+    group by u.geography, u.commune_code, s.date
+),
+
+unit_day as (
+    select
+        u.geography,
+        u.commune_code,
+        t.date,
+        t.platform,
+        {% for m in measures + ['households', 'hamlets', 'team_members', 'team_members_trained', 'hamlets_with_team'] %}sum(t.{{ m }}) as {{ m }},
+        {% endfor -%}
+        -- a part without households stays out of the rates' numerators as it is out of their denominators
+        {% for m in rated %}sum(t.{{ m }}) filter (where t.households > 0) as rated_{{ m }},
+        {% endfor -%}
+        sum(t.hamlets_with_team) filter (where t.hamlets > 0) as rated_hamlets_with_team,
+        -- multiples compare the same parts: those whose phase has begun
+        {% for m, base in grown.items() %}sum(t.{{ m }}) filter (where t.{{ base }} is not null) as grown_{{ m }}{% if not loop.last %},{% endif %}
+        {% endfor %}
+    from told as t
+    join {{ ref('int_pieces') }} as u on u.piece_code = t.piece_code
+    join lists as l on l.geography = u.geography and (l.published = 'always' or (l.valid_from <= t.date and t.date < l.valid_to))
+    group by u.geography, u.commune_code, t.date, t.platform
 )
 
 select
-    g.commune_code,
-    g.date,
-    g.platform,
-    coalesce(s.stores, 0) as stores,
-    coalesce(s.stores_of_households, 0) as stores_of_households,
-    coalesce(s.stores_unmatched, 0) as stores_unmatched,
-    coalesce(s.households_with_store, 0) as households_with_store,
-    coalesce(s.households_with_active_store, 0) as households_with_active_store,
-    coalesce(s.accounts, 0) as accounts,
-    coalesce(s.accounts_unmatched, 0) as accounts_unmatched,
-    coalesce(s.households_with_payment, 0) as households_with_payment,
-    coalesce(s.products_on_sale, 0) as products_on_sale,
-    coalesce(s.lead_households, 0) as lead_households,
-    coalesce(f.orders_placed, 0) as orders_placed,
-    coalesce(f.orders_valid, 0) as orders_valid,
-    coalesce(f.orders_delivered, 0) as orders_delivered,
-    coalesce(f.orders_cancelled, 0) as orders_cancelled,
-    coalesce(f.orders_returned, 0) as orders_returned,
-    coalesce(f.orders_out_of_province, 0) as orders_out_of_province,
-    coalesce(f.revenue_gross_vnd, 0) as revenue_gross_vnd,
-    coalesce(f.refunds_vnd, 0) as refunds_vnd
-from grain as g
-left join {{ ref('int_stock__by_day') }} as s
-    on s.commune_code = g.commune_code and s.date = g.date and s.platform = g.platform
-left join {{ ref('int_flows__by_day') }} as f
-    on f.commune_code = g.commune_code and f.date = g.date and f.platform = g.platform
+    u.geography,
+    u.commune_code,
+    u.date,
+    u.platform,
+    {% for m in measures + ['households', 'hamlets', 'hamlets_with_team', 'team_members', 'team_members_trained'] %}cast(u.{{ m }} as bigint) as {{ m }},
+    {% endfor -%}
+    {% for m in rated + ['hamlets_with_team'] %}cast(u.rated_{{ m }} as bigint) as rated_{{ m }},
+    {% endfor -%}
+    {% for m in grown %}cast(u.grown_{{ m }} as bigint) as grown_{{ m }},
+    {% endfor -%}
+    e.date is not null as is_estimated,
+    y.completeness as day_completeness
+from unit_day as u
+join {{ ref('int_completeness__by_day') }} as y on y.date = u.date
+join {{ units_in_scope() }} as b on b.geography = u.geography and b.commune_code = u.commune_code and b.first_date <= u.date
+left join estimated as e on e.geography = u.geography and e.commune_code = u.commune_code and e.date = u.date

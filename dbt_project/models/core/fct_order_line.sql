@@ -24,8 +24,8 @@ select
     case when o.store_valid_from is not null
         then md5(o.platform || '|' || o.store_code || '|' || cast(o.store_valid_from as text)) end as store_version_key,
     md5(o.platform || '|' || l.product_code) as product_key,
-    '2021' as geography,
-    o.commune_code,
+    {{ place_geography('o.commune_code') }} as geography,
+    {{ place_commune('o.commune_code') }} as commune_code,
     case when o.household_code is not null then md5('household|' || o.household_code) end as household_key,
     case when o.receiver_province is not null then md5(o.platform || '|' || o.receiver_province) end as location_key,
     o.status as order_status,

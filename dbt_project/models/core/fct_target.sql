@@ -1,6 +1,7 @@
 {# What was decided for which unit: commune, hamlet or cooperative × indicator × phase × decision. #}
 select
     md5(cast(export_id as text) || '|' || cast(source_row as text) || '|' || indicator) as target_key,
+    geography,
     commune_code,
     unit_name,
     target_level,

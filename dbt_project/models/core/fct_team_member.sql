@@ -1,7 +1,8 @@
 {# Members of the community digital teams, without names. #}
 select
     md5(cast(m.export_id as text) || '|' || cast(m.source_row as text)) as team_member_key,
-    m.commune_code,
+    m.geography,
+    m.unit_code as commune_code,
     m.hamlet_raw as hamlet_text,
     md5(m.commune_code || '|' || m.team) as team_key,
     m.team_role,

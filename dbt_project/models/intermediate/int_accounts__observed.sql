@@ -15,7 +15,7 @@ select
     a.source_row,
     a.phone_key,
     a.citizen_id_key,
-    a.source_commune_code,
+    {{ place_code('a.source_geography', 'a.source_commune_code') }} as source_commune_code,
     a.kyc_level,
     a.account_status,
     a.opened_day,

@@ -1,21 +1,27 @@
-{# Households and hamlets of a commune over time: the newest R1 not later than the day; before the first, the first (KPI §1.8). #}
+{# Households and hamlets of a unit over time: the newest R1 not later than the day; before the first, the first (KPI §1.8). *By piece* is what
+   the KPIs divide by; this is the register as it came. #}
 with list as (
     select
-        commune_code,
+        geography,
+        commune_code as unit_code,
         as_of,
         count(*) as hamlets,
         sum(households) as households,
         sum(persons) as persons
     from {{ ref('stg_registers__hamlets') }}
-    group by commune_code, as_of
+    group by geography, commune_code, as_of
 )
 
 select
-    commune_code,
-    as_of,
-    cast(households as bigint) as households,
-    cast(hamlets as bigint) as hamlets,
-    cast(persons as bigint) as persons,
-    case when row_number() over (partition by commune_code order by as_of) = 1 then {{ beginning() }} else as_of end as valid_from,
-    coalesce(lead(as_of) over (partition by commune_code order by as_of), {{ forever() }}) as valid_to
-from list
+    l.geography,
+    l.unit_code,
+    {{ place_code('l.geography', 'l.unit_code') }} as commune_code,
+    l.as_of,
+    cast(l.households as bigint) as households,
+    cast(l.hamlets as bigint) as hamlets,
+    cast(l.persons as bigint) as persons,
+    f.valid_from,
+    f.valid_to
+from list as l
+join {{ lists_in_force(ref('stg_registers__hamlets')) }} as f
+    on f.geography = l.geography and f.commune_code = l.unit_code and f.as_of = l.as_of

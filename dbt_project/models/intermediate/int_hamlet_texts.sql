@@ -11,7 +11,7 @@ with said as (
     from {{ ref('int_team_members__in_force') }} as m
     cross join lateral regexp_split_to_table(m.hamlet_raw, '\s*[,;]\s*') as s (hamlet_text)
     union
-    select t.commune_code, t.unit_name from {{ ref('stg_registers__targets') }} as t where t.target_level = 'HAMLET'
+    select {{ place_code('t.geography', 't.commune_code') }}, t.unit_name from {{ ref('stg_registers__targets') }} as t where t.target_level = 'HAMLET'
 ),
 
 read as (

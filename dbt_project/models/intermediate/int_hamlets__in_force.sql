@@ -8,11 +8,12 @@ with hamlet as (
 )
 
 select
-    h.commune_code,
+    h.geography,
+    l.commune_code,
     h.hamlet_code,
     h.hamlet_name,
     h.hamlet,
-    count(*) over (partition by h.commune_code, h.as_of, h.hamlet) = 1 as is_bare_unique,
+    count(*) over (partition by h.geography, h.commune_code, h.as_of, h.hamlet) = 1 as is_bare_unique,
     h.households,
     h.persons,
     h.as_of,
@@ -21,4 +22,4 @@ select
     h.export_id,
     h.source_row
 from hamlet as h
-join {{ ref('int_denominators__in_force') }} as l on l.commune_code = h.commune_code and l.as_of = h.as_of
+join {{ ref('int_denominators__in_force') }} as l on l.geography = h.geography and l.unit_code = h.commune_code and l.as_of = h.as_of

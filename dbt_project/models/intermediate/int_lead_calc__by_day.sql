@@ -22,24 +22,28 @@ effect as (
     group by e.commune_code, e.household_code, e.date
 ),
 
+-- one household over all its stores; it is counted where its last order or refund was, so that a merger or a move does not cut its window
 window_event as (
     select r.valid_from as rule_from, r.valid_to as rule_to, r.min_orders, r.min_revenue_net_vnd,
-        e.commune_code, e.household_code, x.date, x.orders, x.net
+        e.household_code, x.date, x.orders, x.net, x.told
     from effect as e
     cross join {{ ref('lead_rule') }} as r
-    cross join lateral (values (e.date, e.orders, e.net), (e.date + r.window_days, -e.orders, -e.net)) as x (date, orders, net)
+    cross join lateral (values
+        (e.date, e.orders, e.net, cast(e.date as text) || '|' || e.commune_code),
+        (e.date + r.window_days, -e.orders, -e.net, null)) as x (date, orders, net, told)
 ),
 
 running as (
     select
-        w.rule_from, w.rule_to, w.min_orders, w.min_revenue_net_vnd, w.commune_code, w.household_code, w.date as valid_from,
-        coalesce(lead(w.date) over (partition by w.rule_from, w.commune_code, w.household_code order by w.date), {{ forever() }}) as valid_to,
-        sum(w.orders) over (partition by w.rule_from, w.commune_code, w.household_code order by w.date) as orders,
-        sum(w.net) over (partition by w.rule_from, w.commune_code, w.household_code order by w.date) as net
+        w.rule_from, w.rule_to, w.min_orders, w.min_revenue_net_vnd, w.date as valid_from,
+        coalesce(lead(w.date) over (partition by w.rule_from, w.household_code order by w.date), {{ forever() }}) as valid_to,
+        sum(w.orders) over (partition by w.rule_from, w.household_code order by w.date) as orders,
+        sum(w.net) over (partition by w.rule_from, w.household_code order by w.date) as net,
+        split_part(max(w.told) over (partition by w.rule_from, w.household_code order by w.date), '|', 2) as commune_code
     from (
-        select rule_from, rule_to, min_orders, min_revenue_net_vnd, commune_code, household_code, date, sum(orders) as orders, sum(net) as net
+        select rule_from, rule_to, min_orders, min_revenue_net_vnd, household_code, date, sum(orders) as orders, sum(net) as net, max(told) as told
         from window_event
-        group by rule_from, rule_to, min_orders, min_revenue_net_vnd, commune_code, household_code, date
+        group by rule_from, rule_to, min_orders, min_revenue_net_vnd, household_code, date
     ) as w
 )
 

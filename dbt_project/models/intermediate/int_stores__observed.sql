@@ -21,7 +21,7 @@ select
     s.phone_key,
     s.citizen_id_key,
     s.owner_name_key,
-    s.source_commune_code,
+    coalesce(h.place_code, {{ place_code('s.source_geography', 's.source_commune_code') }}) as source_commune_code,
     s.hamlet,
     s.registered_day,
     s.approved_day,
@@ -34,3 +34,5 @@ select
         else true
     end as is_counting
 from store as s
+left join {{ ref('int_hamlet_places') }} as h
+    on h.geography = s.source_geography and h.commune_code = s.source_commune_code and h.hamlet = s.hamlet

@@ -2,6 +2,7 @@
 {{ config(materialized='view') }}
 
 select
+    t.geography,
     t.commune_code,
     t.unit_name,
     t.target_level,

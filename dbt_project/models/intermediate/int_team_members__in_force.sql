@@ -1,13 +1,23 @@
 {# Members of the community digital teams over time: the newest R2 not later than the day; before the first, the first (RULINGS 12). #}
-with list as (
-    select
-        commune_code,
-        as_of,
-        case when row_number() over (partition by commune_code order by as_of) = 1 then {{ beginning() }} else as_of end as valid_from,
-        coalesce(lead(as_of) over (partition by commune_code order by as_of), {{ forever() }}) as valid_to
-    from (select distinct commune_code, as_of from {{ ref('stg_registers__team_members') }}) as d
-)
-
-select m.*, l.valid_from, l.valid_to
+select
+    m.as_of,
+    m.geography,
+    m.commune_code as unit_code,
+    coalesce(a.place_code, {{ place_code('m.geography', 'm.commune_code') }}) as commune_code,
+    m.export_id,
+    m.source_row,
+    m.hamlet_raw,
+    m.team,
+    m.decision,
+    m.member_name_key,
+    m.team_role,
+    m.is_trained,
+    m.trained_on,
+    m.trained_by,
+    l.valid_from,
+    l.valid_to
 from {{ ref('stg_registers__team_members') }} as m
-join list as l on l.commune_code = m.commune_code and l.as_of = m.as_of
+left join {{ ref('int_hamlet_places') }} as a
+    on a.geography = m.geography and a.commune_code = m.commune_code and a.hamlet = parse.hamlet(m.hamlet_raw)
+join {{ lists_in_force(ref('stg_registers__team_members')) }} as l
+    on l.geography = m.geography and l.commune_code = m.commune_code and l.as_of = m.as_of

@@ -12,16 +12,19 @@ unit_day as (
         k.households, k.hamlets, k.households_with_store, k.households_with_payment, k.lead_households, k.hamlets_with_team
     from {{ ref('kpi_commune_daily') }} as k
     join phase as p on p.district_code = k.district_code
+    where k.geography = {{ first_list() }}
     union all
     select 'district', k.district_code, k.district_name, k.district_code, p.phase, p.kick_off, p.due_on, k.date,
         k.households, k.hamlets, k.households_with_store, k.households_with_payment, k.lead_households, k.hamlets_with_team
     from {{ ref('kpi_district_daily') }} as k
     join phase as p on p.district_code = k.district_code
+    where k.geography = {{ first_list() }}
     union all
     select 'province', k.province_code, k.province_name, null, null, s.kick_off, s.due_on, k.date,
         k.households, k.hamlets, k.households_with_store, k.households_with_payment, k.lead_households, k.hamlets_with_team
     from {{ ref('kpi_province_daily') }} as k
     cross join (select min(kick_off) as kick_off, max(due_on) as due_on from phase) as s
+    where k.geography = {{ first_list() }}
 ),
 
 measured as (

@@ -12,7 +12,8 @@ with hamlets as (
 select h.commune_code, h.date
 from hamlets as h
 join {{ ref('kpi_commune_daily') }} as k on k.geography = '2021' and k.commune_code = h.commune_code and k.date = h.date
-where h.least_count < 0 or h.households is distinct from k.households or h.households_with_store is distinct from k.households_with_store
+join {{ lists() }} as l on l.geography = k.geography and k.date < l.valid_to  -- later registers come by the units of later lists
+where h.least_count < 0 or (h.households is not null and h.households is distinct from k.households) or h.households_with_store is distinct from k.households_with_store
     or h.households_with_active_store is distinct from k.households_with_active_store
     or h.households_with_payment is distinct from k.households_with_payment or h.lead_households is distinct from k.lead_households
 {% endtest %}

@@ -8,6 +8,7 @@ select
     false as is_reconstructed,
     lower(d.phone_key) as phone_key,
     cast(null as text) as citizen_id_key,
+    c.list as source_geography,
     c.gso_code as source_commune_code,
     cast(parse.integer(d.kyc_level) as integer) as kyc_level,
     coalesce(s.canonical, 'UNKNOWN') as account_status,
@@ -15,6 +16,6 @@ select
     parse.local_date(d.kyc_at) as identified_day
 from {{ accepted('postmart', 'accounts') }} as d
 left join {{ words('account_status', 'postmart') }} as s on s.word = parse.word(d.status_raw)
-left join {{ ref('commune_crosswalk') }} as c
-    on c.vnpost_commune_code = lpad(btrim(d.commune_src_code), 5, '0')
+left join {{ platform_communes('vnpost_commune_code') }} as c
+    on c.vnpost_commune_code = lpad(btrim(d.commune_src_code), 5, '0') and c.code_from <= d.business_day and d.business_day < c.code_to
     and {{ same_commune('d.commune_name', 'null', 'c') }}

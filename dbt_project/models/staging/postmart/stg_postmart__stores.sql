@@ -4,7 +4,7 @@ with delivered as (
 ),
 
 communes as (
-    select * from {{ ref('commune_crosswalk') }}
+    select * from {{ platform_communes('vnpost_commune_code') }} as c
 )
 
 select
@@ -21,6 +21,7 @@ select
     d.phone_key,
     cast(null as text) as citizen_id_key,
     d.owner_name_key,
+    c.list as source_geography,
     c.gso_code as source_commune_code,
     parse.hamlet(d.hamlet_raw) as hamlet,
     parse.local_date(d.registered_at) as registered_day,
@@ -30,5 +31,5 @@ from delivered as d
 left join {{ words('owner_type', 'postmart') }} as ot on ot.word = parse.word(d.owner_type)
 left join {{ words('store_status', 'postmart') }} as ss on ss.word = parse.word(d.status_raw)
 left join communes as c
-    on c.vnpost_commune_code = lpad(btrim(d.commune_src_code), 5, '0')
+    on c.vnpost_commune_code = lpad(btrim(d.commune_src_code), 5, '0') and c.code_from <= d.business_day and d.business_day < c.code_to
     and {{ same_commune('d.commune_name', 'd.district_name', 'c') }}

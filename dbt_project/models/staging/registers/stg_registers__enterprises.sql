@@ -7,6 +7,7 @@ with ranked as (
 )
 
 select
+    li.geography,
     r.commune_code,
     cast(r.as_of as date) as as_of,
     r.export_id,
@@ -15,4 +16,5 @@ select
     parse.local_date(r.valid_from) as valid_from,
     parse.local_date(r.valid_to) as valid_to
 from ranked as r
+join {{ lists() }} as li on li.valid_from <= cast(r.as_of as date) and cast(r.as_of as date) < li.valid_to
 where r.recency = 1

@@ -7,6 +7,7 @@ with ranked as (
 )
 
 select
+    li.geography,
     r.commune_code,
     cast(r.as_of as date) as as_of,
     r.export_id,
@@ -16,4 +17,5 @@ select
     cast(parse.money(r.households) as bigint) as households,
     cast(parse.money(r.persons) as bigint) as persons
 from ranked as r
+join {{ lists() }} as li on li.valid_from <= cast(r.as_of as date) and cast(r.as_of as date) < li.valid_to
 where r.recency = 1

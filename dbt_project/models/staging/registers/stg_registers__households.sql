@@ -8,6 +8,7 @@ with ranked as (
 
 select
     r.household_code,
+    li.geography,
     r.commune_code,
     cast(r.as_of as date) as as_of,
     r.export_id,
@@ -18,4 +19,5 @@ select
     r.citizen_id_key,
     r.head_name_key
 from ranked as r
+join {{ lists() }} as li on li.valid_from <= cast(r.as_of as date) and cast(r.as_of as date) < li.valid_to
 where r.recency = 1

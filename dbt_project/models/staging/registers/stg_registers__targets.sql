@@ -7,6 +7,7 @@ with ranked as (
 )
 
 select
+    li.geography,
     r.commune_code,
     cast(r.as_of as date) as as_of,
     r.export_id,
@@ -26,5 +27,6 @@ select
     parse.local_date(r.decision_on) as decision_on,
     parse.local_date(r.due_on) as due_on
 from ranked as r
+join {{ lists() }} as li on li.valid_from <= cast(r.as_of as date) and cast(r.as_of as date) < li.valid_to
 left join {{ words('target_level', 'registers') }} as l on l.word = parse.word(r.level_raw)
 where r.recency = 1

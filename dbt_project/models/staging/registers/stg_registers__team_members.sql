@@ -7,6 +7,7 @@ with ranked as (
 )
 
 select
+    li.geography,
     r.commune_code,
     cast(r.as_of as date) as as_of,
     r.export_id,
@@ -20,6 +21,7 @@ select
     parse.local_date(r.trained_on) as trained_on,
     r.trained_by
 from ranked as r
+join {{ lists() }} as li on li.valid_from <= cast(r.as_of as date) and cast(r.as_of as date) < li.valid_to
 left join {{ words('team_role', 'registers') }} as ro on ro.word = parse.word(r.role_raw)
 left join {{ words('trained', 'registers') }} as tr on tr.word = parse.word(r.trained_raw)
 where r.recency = 1

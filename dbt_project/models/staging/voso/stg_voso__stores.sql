@@ -13,6 +13,7 @@ select
     lower(d.phone_key) as phone_key,
     lower(d.id_key) as citizen_id_key,
     d.owner_name_key,
+    c.list as source_geography,
     c.gso_code as source_commune_code,
     parse.hamlet(d.hamlet_name) as hamlet,
     parse.business_day(parse.epoch_ms(d.created_at)) as registered_day,
@@ -21,4 +22,5 @@ select
 from {{ accepted('voso', 'stores', key='store_id', is_snapshot=true) }} as d
 left join {{ words('owner_type', 'voso') }} as ot on ot.word = parse.word(d.owner_type)
 left join {{ words('store_status', 'voso') }} as ss on ss.word = parse.word(d.status)
-left join {{ ref('commune_crosswalk') }} as c on c.vtp_province_id = d.province_id and c.vtp_wards_id = d.wards_id
+left join {{ platform_communes('vtp_wards_id') }} as c
+    on c.vtp_province_id = d.province_id and c.vtp_wards_id = d.wards_id and c.code_from <= d.business_day and d.business_day < c.code_to
