@@ -84,6 +84,36 @@ def test_a_sheet_per_commune_by_its_name_or_title(tmp_path):
     assert [r["commune_code"] for r in found] == [__import__("kinhteso.communes", fromlist=["x"]).resolve(None, "Xã Hòa Bình", "187"), "06505"]
 
 
+def test_a_form_of_two_levels_names_no_district(tmp_path):
+    """From 2025-07-01 on a form is of a commune of the list of its date; the same code meant another commune in 2021."""
+    day = date(2025, 9, 15)
+    rows = [
+        *head(district="UBND TỈNH LẠNG SƠN", commune="PHƯỜNG KỲ LỪA", day="15/09/2025"),
+        R1,
+        SUB,
+        [1, None, None, "Khối 1", 10],
+        [2, "6187", "Kỳ Lừa", "Khối 2", 20],
+    ]
+    found, _ = read(book(("x", rows)), "hamlets", "Bieu01_06187_20250915.xlsx", tmp_path, day)
+    assert [(r["commune_code"], r["district_code"]) for r in found] == [("06187", None)] * 2
+    contract = contracts.load_contract("registers", "hamlets")
+    assert forms.head(book(("x", rows)), "Bieu01_06187_20250915.xlsx", contract) == forms.Head(day, "20_06187")
+    assert forms.head(book(("x", rows)), "Bieu01_20_06187_20250915.xlsx", contract) == forms.Head(day, "20_06187")
+    assert forms.head_by_name("Bieu01_06187_20250915.xlsx", day) == forms.Head(day, "20_06187")
+    assert forms.head_by_name("Bieu01_187_06505_20210915.xlsx", day) == forms.Head(AS_OF, "187_06505")
+    with pytest.raises(DeliveryRefused, match="its name 06325"):
+        forms.head(book(("x", rows)), "Bieu01_06325_20250915.xlsx", contract)
+
+
+def test_the_same_form_a_day_later_is_of_the_next_list(tmp_path):
+    row = [1, "06040", "Xã Đại Đồng", "Thôn A", 10]
+    for day, expected in (("30/11/2024", "06040"), ("01/12/2024", None)):  # then the code is thị trấn Thất Khê's
+        rows = [*head(district="UBND HUYỆN TRÀNG ĐỊNH", day=day), R1, SUB, row]
+        when = date(*map(int, reversed(day.split("/"))))
+        found, _ = read(book(("x", rows)), "hamlets", f"Bieu01_180_{when:%Y%m%d}.xlsx", tmp_path, when)
+        assert [r["commune_code"] for r in found] == [expected]
+
+
 def test_columns_in_another_order_and_unknown_ones(tmp_path):
     rows = [
         *head(commune="XÃ VẠN LINH", title="DANH SÁCH HỘ GIA ĐÌNH"),

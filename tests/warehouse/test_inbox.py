@@ -131,14 +131,14 @@ def test_a_word_that_was_unknown_is_read_again_after_the_list_was_corrected(db, 
 def test_a_commune_that_is_corrected_in_the_list_is_known_to_a_form_that_came_before(db, settings, tmp_path, monkeypatch):
     """The communes of a form are found while it is read: its rows wait in quarantine, and a replay finds them by the list of today."""
     put(settings, 3)
-    crosswalk = own_project(monkeypatch, tmp_path) / "seeds" / "commune_crosswalk.csv"
-    known = crosswalk.read_text(encoding="utf-8")
-    crosswalk.write_text(known.replace("Vạn Linh", "Van Lang"), encoding="utf-8")
+    communes = own_project(monkeypatch, tmp_path) / "seeds" / "commune.csv"
+    known = communes.read_text(encoding="utf-8")
+    communes.write_text(known.replace("Vạn Linh", "Van Lang"), encoding="utf-8")
     take(db, settings)
     assert states(db) == [(1, "accepted", 0)]
     (matter,) = quarantine.open_matters(db)
     assert (matter.kind, matter.rows) == ("rows", 3) and NAME in matter.told and "the form's commune is one of the province's" in matter.told
-    crosswalk.write_text(known, encoding="utf-8")
+    communes.write_text(known, encoding="utf-8")
     replay = lambda: [o.words for o in quarantine.replay(db, settings, quarantine.select(db, class_="registers/teams"), "mai")]
     assert replay() == ["3 rows count now; 3 rows are of another commune now"] and states(db) == [(1, "accepted", 3)]
     placed = "select commune_code, count(*) from raw.registers_teams group by 1"
@@ -147,7 +147,7 @@ def test_a_commune_that_is_corrected_in_the_list_is_known_to_a_form_that_came_be
     before = db.execute(queue).fetchone()
     assert replay() == [], "twice changes nothing"
 
-    crosswalk.write_text(
+    communes.write_text(
         known.replace("Xã Vạn Linh,Xã,Vạn Linh", "Xã Xưa,Xã,Xưa").replace("Xã Bằng Mạc,Xã,Bằng Mạc", "Xã Vạn Linh,Xã,Vạn Linh"), encoding="utf-8"
     )
     assert db.execute(queue).fetchone() == before

@@ -24,7 +24,8 @@ HEADING_ROWS = 25
 HTML_SHEET = "HTML"
 _AS_OF = re.compile(r"(?:tính\s+đến|đến)\s+(?:hết\s+)?ngày\s*:?\s*(\d{1,2})\s*(?:[/.-]|tháng)\s*(\d{1,2})\s*(?:[/.-]|năm)\s*(\d{4})", re.IGNORECASE)
 _FILE_DATE = re.compile(r"(?<!\d)(20\d{2})(\d{2})(\d{2})(?!\d)")
-_FILE_CODES = re.compile(r"^[^_]*_(\d{3})(?:_(\d{4,5}))?_")
+#: District, with the commune where the form is of one; from 2025-07-01 on the commune alone.
+_FILE_CODES = re.compile(r"^[^_]*_(?:20_)?(?:(?P<district>\d{3})(?:_(?P<of_district>\d{4,5}))?|(?P<alone>\d{4,5}))_")
 _TOTAL = re.compile(r"^(tổng cộng|tổng số|tổng|cộng)\b", re.IGNORECASE)
 _FOOTER = re.compile(
     r"^(người lập|người tổng hợp|chủ tịch|phó chủ tịch|tm\.|kt\.|giám đốc|thủ trưởng|xác nhận|nơi nhận|ghi chú\s*:|.{0,40}ngày\s.{0,4}\s*tháng\s)",
@@ -107,6 +108,14 @@ def _as_of(name: str, rows: Sequence[Sequence[str | None]]) -> date | None:
     return None
 
 
+def _file_codes(name: str) -> tuple[str | None, str | None]:
+    """District and commune code that a file name says ("Bieu01_187_06505_20210915.xlsx", "Bieu01_06505_20250915.xlsx")."""
+    match = _FILE_CODES.match(name)
+    if match is None:
+        return None, None
+    return communes.district_code(match["district"]) if match["district"] else None, match["of_district"] or match["alone"]
+
+
 def _file_date(name: str) -> date | None:
     for match in _FILE_DATE.finditer(name):
         try:
@@ -118,9 +127,8 @@ def _file_date(name: str) -> date | None:
 
 def _sheets(content: bytes, name: str) -> tuple[list[_Sheet], list[str]]:
     """Sheets that hold a table, and warnings about those that do not."""
-    codes = _FILE_CODES.match(name)
-    file_district = communes.district_code(codes[1]) if codes else None
-    file_commune = communes.resolve(codes[2], None, None) if codes and codes[2] else None
+    file_district, file_code = _file_codes(name)
+    by_name = _file_date(name)
     found, skipped = [], []
     for sheet_name, rows, blocks in _workbook(content, name):
         if rows is None:
@@ -134,13 +142,16 @@ def _sheets(content: bytes, name: str) -> tuple[list[_Sheet], list[str]]:
         top = [c for row in rows[:heading_at] for c in row if c]
         district = next((d for c in top if (d := communes.district_code(c))), None) or file_district
         commune_name = next((communes.office(c) for c in top if communes.unit_type_and_name(c)[0] and communes.office(c) != c.strip()), None)
-        by_title = communes.resolve(None, commune_name, district) if commune_name else None
-        by_sheet = communes.resolve(None, sheet_name, district)
+        as_of = _as_of(name, rows[:heading_at])
+        on = as_of or by_name or communes.CAMPAIGN  # a form without a date is refused below
+        file_commune = communes.resolve(file_code, None, None, on) if file_code else None
+        by_title = communes.resolve(None, commune_name, district, on) if commune_name else None
+        by_sheet = communes.resolve(None, sheet_name, district, on)
         commune = by_sheet or by_title or file_commune
         said = {c for c in (by_title, file_commune) if c}
         if len(said) > 1 and not by_sheet:
             raise _refused(name, "F52", f"its title says commune {by_title}, its name {file_commune}. Correct one of them.")
-        found.append(_Sheet(sheet_name, rows, heading_at, _as_of(name, rows[:heading_at]), district, commune, commune_name or sheet_name, blocks))
+        found.append(_Sheet(sheet_name, rows, heading_at, as_of, district, commune, commune_name or sheet_name, blocks))
     if not found:
         raise _refused(name, "Q02", f"holds no table with the heading STT. {' '.join(skipped)} Ask the district for the form as agreed.")
     return found, skipped
@@ -154,9 +165,9 @@ def head(content: bytes, name: str, contract: Any) -> Head:
 
 def head_by_name(name: str, came_on: date) -> Head:
     """What the file name alone says, for a form that cannot be read: date (else the day it came), district and commune (else the province)."""
-    codes = _FILE_CODES.match(name)
-    district = communes.district_code(codes[1]) if codes else None
-    unit = f"{district}_{codes[2].zfill(5)}" if codes and district and codes[2] else district or "20"
+    match, (district, code) = _FILE_CODES.match(name), _file_codes(name)
+    is_unknown_district = match is not None and match["district"] is not None and district is None
+    unit = f"{district or '20'}_{code.zfill(5)}" if code and not is_unknown_district else district or "20"
     return Head(_file_date(name) or came_on, unit)
 
 
@@ -171,12 +182,11 @@ def _head(sheets: list[_Sheet], name: str) -> Head:
     if as_of is None:
         raise _refused(name, "F52", "says no as-of date, neither in row 5 (Số liệu tính đến ngày …) nor in its name.")
     districts = {s.district for s in sheets if s.district}
-    codes = _FILE_CODES.match(name)
+    names_commune = _FILE_CODES.match(name) is None or _file_codes(name)[1] is not None
     one = {s.commune for s in sheets}
     commune = one.pop() if len(sheets) == 1 and len(one) == 1 and None not in one else None
-    if commune and (codes is None or codes[2] or not districts):
-        district = next(c.district_code for c in communes.all_communes() if c.code == commune)
-        return Head(as_of, f"{district}_{commune}")
+    if commune and (names_commune or not districts):
+        return Head(as_of, f"{communes.district_of(commune, as_of) or '20'}_{commune}")
     return Head(as_of, districts.pop() if len(districts) == 1 else "20")
 
 
@@ -299,7 +309,7 @@ def _sheet_rows(stream: RowStream, sheet: _Sheet, contract: Any, origin: str, as
                 subtotal = dict.fromkeys(sums, 0.0)
                 ended = ended or grand
                 continue
-            if len(cells) <= 2 and (code := communes.resolve(None, first, sheet.district)):
+            if len(cells) <= 2 and (code := communes.resolve(None, first, sheet.district, as_of)):
                 section, last = code, {}
                 continue
             if ended or len(cells) <= 2:
@@ -329,25 +339,25 @@ def _sheet_rows(stream: RowStream, sheet: _Sheet, contract: Any, origin: str, as
             district = communes.district_code(values[names.index("district_name")] or "") or district
         commune = section
         if contract.dataset == "targets":
-            commune = section = _target_commune(values, names, district, section)
+            commune = section = _target_commune(values, names, district, section, as_of)
         elif "commune_name" in at or "commune_src_code" in at:
             given_code = values[names.index("commune_src_code")] if "commune_src_code" in at else None
             given_name = values[names.index("commune_name")] if "commune_name" in at else None
             if given_code or given_name:
-                commune = communes.resolve(given_code, given_name, district)
+                commune = communes.resolve(given_code, given_name, district, as_of)
         if values[names.index("commune_name")] is None if "commune_name" in names else False:
             values[names.index("commune_name")] = sheet.commune_name
-        own = next((c.district_code for c in communes.all_communes() if c.code == commune), district) if commune else district
+        own = communes.district_of(commune, as_of) or district
         stream.rows += 1
         yield offset + number + 1, [*values, commune, as_of.isoformat(), own]
 
 
-def _target_commune(values: list[str | None], names: list[str], district: str | None, section: str | None) -> str | None:
+def _target_commune(values: list[str | None], names: list[str], district: str | None, section: str | None, as_of: date) -> str | None:
     """R3: a row of level Xã names its commune; hamlets and cooperatives under it belong to the last one named."""
     level = communes.plain(values[names.index("level_raw")] or "")
     unit = values[names.index("unit_name")]
     if level in {"xa", "phuong", "thi tran"} and unit:
-        return communes.resolve(None, unit, district)
+        return communes.resolve(None, unit, district, as_of)
     return section
 
 
