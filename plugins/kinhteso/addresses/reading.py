@@ -16,6 +16,8 @@ from kinhteso.addresses.names import HOME, Words
 CACHE = 32_768
 DOT = "\ue000"  # stands for the dot of an abbreviation, which ends no sentence
 
+_OWN_SIGNS = dict.fromkeys(map(ord, f"§¤{DOT}"), " ")
+
 COMMUNE, DISTRICT, PROVINCE, PLACE = "commune", "district", "province", "place"
 FARM = "Thị trấn NT"
 
@@ -110,6 +112,7 @@ class Reader:
 
     def parts(self, text: str) -> list[list[str]]:
         """Words of the parts between separators, abbreviations with DOT, codes as "§province¤district¤commune"."""
+        text = text.translate(_OWN_SIGNS)
         for pattern, to in _ABBREVIATIONS:
             text = pattern.sub(to, text)
         text = _CODES.sub(_code, text)
