@@ -144,7 +144,7 @@ def _header(first: str) -> tuple[str, dict[str, int], int]:
         names = [re.sub(r"[\s-]+", "_", spelling.clean(c).strip().strip('"').casefold()) for c in _cells(first, delimiter)]
         if all(names.count(w) == 1 for w in WANTED):
             return delimiter, {w: names.index(w) for w in WANTED}, len(names)
-        best = max(best, names, key=lambda n: sum(w in n for w in WANTED))
+        best = max(best, names, key=lambda n: (sum(w in n for w in WANTED), len(n)))
     twice = [w for w in WANTED if best.count(w) > 1]
     lacking = [w for w in WANTED if w not in best]
     what = f"has the column {twice[0]} twice" if twice else f"lacks the column{'s' if len(lacking) > 1 else ''} {', '.join(lacking)}"
