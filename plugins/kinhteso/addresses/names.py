@@ -53,7 +53,7 @@ class Entry:
     """A name with what it means in the list of the index.
 
     ``targets``: codes of that list, several where the unit was split. ``districts``: where it lies, for a unit without district where its
-    forerunners lay. ``hamlets``: of a hamlet (plain key) whose new commune is known, (key with marks, codes).
+    forerunners lay. ``hamlets``: the hamlets whose new commune is known, with its code.
     """
 
     unit: Unit
@@ -65,7 +65,7 @@ class Entry:
     is_farm: bool
     districts: frozenset[str]
     targets: frozenset[str]
-    hamlets: Mapping[str, tuple[tuple[str, frozenset[str]], ...]] = field(default_factory=dict)
+    hamlets: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     @property
     def type(self) -> str:
@@ -215,16 +215,16 @@ def _lay(lists: Lists, unit: tuple[str, str]) -> frozenset[str]:
     return frozenset()
 
 
-def _hamlets(lists: Lists, unit: tuple[str, str], wanted: str) -> dict[str, tuple[tuple[str, frozenset[str]], ...]]:
-    found: dict[str, list[tuple[str, frozenset[str]]]] = defaultdict(list)
+def _hamlets(lists: Lists, unit: tuple[str, str], wanted: str) -> dict[str, frozenset[str]]:
+    found: dict[str, frozenset[str]] = {}
     reached = {unit}
     while reached:
         for u in reached:
             for hamlet, new_list, new_code in lists.hamlets.get(u, ()):
                 if u[0] != wanted:
-                    found[spelling.plain(hamlet)].append((spelling.key(hamlet), lists.become((new_list, new_code), wanted)))
+                    found[hamlet] = lists.become((new_list, new_code), wanted)
         reached = {n for u in reached if u[0] != wanted for n in lists.next.get(u, ())}
-    return {k: tuple(v) for k, v in found.items()}
+    return found
 
 
 class Words:

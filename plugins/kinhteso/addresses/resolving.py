@@ -13,6 +13,7 @@ from functools import lru_cache
 
 from kinhteso.addresses import reading, spelling
 from kinhteso.addresses.decisions import Decisions
+from kinhteso.addresses.hamlets import Hamlets
 from kinhteso.addresses.names import HOME, Entry, Index, Lists
 from kinhteso.addresses.reading import Item
 
@@ -217,7 +218,7 @@ class Resolver:
             found.append(self.words.districts[homes[0].plain][0].code)
         return found, unread
 
-    def _commune(self, items: Sequence[Item], index: Index, districts: list[str], hamlets: list[tuple[str, str]], is_marked: bool) -> Found:
+    def _commune(self, items: Sequence[Item], index: Index, districts: list[str], hamlets: list[str], is_marked: bool) -> Found:
         typed = [i for i in items if i.kind == "commune"]
         names = [i for i in items if i.kind == "name" and i.roles & {"commune", "district"} and self.words.provinces.get(i.plain) != HOME]
         look = lambda item, district: self._match(index, item, district, hamlets, is_marked)  # noqa: E731
@@ -294,7 +295,7 @@ class Resolver:
 
     # ---- a name ----
 
-    def _match(self, index: Index, item: Item, district: str | None, hamlets: list[tuple[str, str]], is_marked: bool) -> Found:
+    def _match(self, index: Index, item: Item, district: str | None, hamlets: list[str], is_marked: bool) -> Found:
         """The communes that a name can be, in the district if one is said."""
         is_farm = item.type == reading.FARM or item.plain.startswith("nt ")
         name, plain = item.key.removeprefix("nt "), item.plain.removeprefix("nt ")
@@ -487,32 +488,31 @@ def masked(text: str) -> str:
     return _PERSONAL.sub(lambda m: m[0] if _FULL_CODE.fullmatch(m[0]) and m[0].startswith("20") else MASK, text)
 
 
-def _hamlets_said(items: Sequence[Item]) -> list[tuple[str, str]]:
-    """(plain, key) of what may be a hamlet: after its unit word, or words of a part that are no known name."""
-    found = [(i.plain or spelling.plain(i.text), i.key) for i in items if i.kind == "place" and i.type in ("area", "")]
+def _hamlets_said(items: Sequence[Item]) -> list[str]:
+    """What may be a hamlet: after its unit word, or words of a part that are no known name."""
+    found = [i.text for i in items if i.kind == "place" and i.type in ("area", "")]
     run: list[Item] = []
     for item in [*items, None]:
         if item is not None and item.kind in ("unknown", "number") and (not run or run[-1].part == item.part):
             run.append(item)
             continue
         if run:
-            text = " ".join(i.text for i in run)
-            found.append((spelling.plain(text), spelling.key(text)))
+            found.append(" ".join(i.text for i in run))
         run = [item] if item is not None and item.kind in ("unknown", "number") else []
     return found
 
 
-def _targets(entry: Entry, hamlets: Sequence[tuple[str, str]]) -> frozenset[str]:
+def _targets(entry: Entry, hamlets: Sequence[str]) -> frozenset[str]:
     """Into what the unit went; for a split one by its hamlet, where that hamlet's new commune is known."""
-    for plain, key in hamlets:
-        known = entry.hamlets.get(plain, ())
-        same = [codes for k, codes in known if k == key] or [codes for _, codes in known]
-        if same and all(codes == same[0] for codes in same):
-            return same[0]
+    if entry.hamlets and hamlets:
+        known = Hamlets(entry.hamlets)
+        names = {name for text in hamlets if (name := known.find(text))}
+        if names and len(codes := {entry.hamlets[n] for n in names}) == 1:
+            return codes.pop()
     return entry.targets
 
 
-def _found(entries: Sequence[Entry], hamlets: Sequence[tuple[str, str]], rule: str, *, is_sure: bool = True) -> Found:
+def _found(entries: Sequence[Entry], hamlets: Sequence[str], rule: str, *, is_sure: bool = True) -> Found:
     told = [_targets(e, hamlets) for e in entries]
     codes = frozenset().union(*told)
     is_moved = any(t != e.targets for t, e in zip(told, entries, strict=True))
