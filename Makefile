@@ -9,7 +9,7 @@ PARALLEL = -n $(WORKERS) --dist worksteal
 RUN := PYTHONPATH=plugins:. PYTHONWARNINGS=ignore $(BIN)/python
 STAMP := $(VENV)/.installed-$(shell cat requirements-dev.txt requirements-uv.txt 2>/dev/null | cksum | cut -d' ' -f1)
 
-.PHONY: help install demo test faults lint docs up down dsn replay reconcile quarantine replay-quarantine dismiss-quarantine resolve backup restore lock clean
+.PHONY: help install demo test faults lint docs up down dsn replay reconcile quarantine replay-quarantine dismiss-quarantine resolve review backup restore lock clean
 # What part of the quarantine is meant; values go through the environment, so that they may hold any character.
 MEANT = --class "$${CLASS:-}" --export "$${EXPORT:-}" --rule "$${RULE:-}" --day "$${DAY:-}"
 .DEFAULT_GOAL := help
@@ -76,6 +76,9 @@ dismiss-quarantine: install ## it is not to count: CLASS=… EXPORT=… RULE=…
 resolve: install ## addresses of a CSV to communes: FILE=in.csv OUT=out.csv (id, raw_text, record_date)
 	@test -n "$(FILE)" -a -n "$(OUT)" || { echo "Say which file and where to: make resolve FILE=in.csv OUT=out.csv"; exit 2; }
 	@$(RUN) -m kinhteso.addresses "$(FILE)" "$(OUT)"
+
+review: install ## names of communes that no rule can tell, with what they can mean; docs/addresses.md says how to decide
+	@$(RUN) -m kinhteso.local review
 
 backup: install ## the database into a file of .local/*/backups, encrypted with KINHTESO_BACKUP_KEY
 	@$(RUN) -m kinhteso.local backup

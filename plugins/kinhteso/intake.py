@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 
 import psycopg
 
-from kinhteso import contracts, ledger, mishaps, registers
+from kinhteso import contracts, ledger, mishaps, registers, reviewing
 from kinhteso.landing import Landing
 from kinhteso.platforms import postmart, voso
 from kinhteso.readers import DeliveryRefused, SourceUnreachable
@@ -192,8 +192,9 @@ def _land_voso(
 def registers_with_work(conn: psycopg.Connection[Any], settings: Settings, *, by_hand: bool = False) -> list[str]:
     """Registers of which the inbox holds a form that was not taken yet, or of which a landed form waits for its next step.
 
-    ``by_hand``: what was rejected is read again (see `reopen`).
+    ``by_hand``: what was rejected is read again (see `reopen`). Forms whose commune an operator has decided since are judged again at once.
     """
+    reviewing.follow(conn, settings)
     wanted = {form.dataset for form in registers.scan(Path(settings.registers_inbox)) if form.dataset and _is_new(conn, form, by_hand=by_hand)}
     return [c.dataset for c in contracts.all_contracts() if c.source == "registers" and (c.dataset in wanted or _in_work(conn, "registers", c.dataset))]
 
@@ -305,7 +306,11 @@ def judge(conn: psycopg.Connection[Any], settings: Settings, source: str, datase
         return []
     from kinhteso import judging
 
-    return _each(conn, waiting, lambda e: judging.judge_strictly(conn, e), (judging.JudgementFailed, ledger.ConservationBroken))
+    try:
+        return _each(conn, waiting, lambda e: judging.judge_strictly(conn, e), (judging.JudgementFailed, ledger.ConservationBroken))
+    finally:
+        if not conn.broken and (source == "registers" or (source, dataset) == ("postmart", "stores")):
+            reviewing.note(conn, source, dataset)
 
 
 def _unforeseen(contract: contracts.Contract, day: date, error: Exception) -> Exception:

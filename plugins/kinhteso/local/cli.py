@@ -523,6 +523,32 @@ def list_quarantine(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def review(_: argparse.Namespace) -> int:
+    """Names of communes that wait for a decision, with what they can mean; 2 where a decision cannot hold."""
+    from kinhteso import reviewing
+    from kinhteso.addresses import decisions
+
+    stack = current_stack()
+    try:
+        with open_warehouse(stack) as conn:
+            for source in ("registers", "postmart"):
+                reviewing.note(conn, source)
+            entries = reviewing.open_entries(conn)
+    except decisions.DecisionError as error:
+        console.print(escape(str(error)))
+        return 2
+    finally:
+        stop_ours(stack)
+    for entry in entries:
+        console.print(f"  {escape(entry.told)}")
+    console.print(
+        "To decide: a row in dbt_project/seeds/address_decision.csv (docs/addresses.md); the next intake takes the forms up again."
+        if entries
+        else "No name of a commune waits for a person."
+    )
+    return 0
+
+
 def mend_quarantine(arguments: argparse.Namespace) -> int:
     """Replay or dismiss through the DAG quarantine_replay, then a release; 0 done, 1 no release or a failure, 2 said wrongly."""
     from kinhteso import quarantine
@@ -656,7 +682,7 @@ def dsn(_: argparse.Namespace) -> int:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="kinhteso.local", description=__doc__)
     commands = parser.add_subparsers(required=True)
-    for function in (demo, up, down, dsn, backup):
+    for function in (demo, up, down, dsn, backup, review):
         commands.add_parser(function.__name__).set_defaults(run=function)
     whole = commands.add_parser("reconcile")
     whole.add_argument("day")
