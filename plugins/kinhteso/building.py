@@ -7,6 +7,7 @@ one transaction. A build that fails leaves its claims; the next one takes them a
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import os
 import tempfile
@@ -75,6 +76,12 @@ def project_digest(folder: Path, first_day: date) -> str:
     return digest.hexdigest()
 
 
+def _reforms(folder: Path) -> list[date]:
+    """First days of the lists of communes."""
+    with open(folder / "seeds" / "commune_list.csv", encoding="utf-8", newline="") as f:
+        return [date.fromisoformat(r["valid_from"]) for r in csv.DictReader(f)]
+
+
 _STOCK_FROM = """
 with change as (
     select distinct c.source, c.dataset, c.business_day, c.export_id from ops.change c where c.build_id = %(build)s
@@ -98,7 +105,8 @@ join ops.export e on e.export_id = c.export_id
 left join first_day f on f.source = c.source and f.dataset = c.dataset
 """
 
-# A register moves the days from its as-of date on, unless it is the first of its kind for a commune: then it reaches back (RULINGS 12).
+# A register moves the days from its as-of date on, unless it is the first of its kind for a commune: then it reaches back (RULINGS 12). After a
+# reform a code may be another unit's, so what came under an earlier list is no predecessor.
 # The newest list of lead households governs all days.
 _REGISTER_FROM = """
 with change as (
@@ -110,7 +118,8 @@ with change as (
 select min(case when exists (
         select 1 from ops.export e join {table} r on r.export_id = e.export_id
         where e.state = 'accepted' and e.source = 'registers' and e.dataset = %(dataset)s
-          and e.business_day < t.business_day and r.commune_code = t.commune_code)
+          and e.business_day < t.business_day and r.commune_code = t.commune_code
+          and not exists (select 1 from unnest(%(reforms)s::date[]) as reform where e.business_day < reform and reform <= t.business_day))
     then t.business_day else date '0001-01-01' end)
 from told t
 """
@@ -166,7 +175,7 @@ def claim(conn: psycopg.Connection[Any], first_day: date, digest: str, *, full_r
     changed = {r[0] for r in conn.execute("select distinct dataset from ops.change where build_id = %s and source = 'registers'", (build_id,))}
     for dataset in changed & {"hamlets", "households", "teams", "targets"}:
         query = _REGISTER_FROM.format(table=f"raw.registers_{dataset}")
-        days.append(_scalar(conn, query, {"build": build_id, "dataset": dataset}))
+        days.append(_scalar(conn, query, {"build": build_id, "dataset": dataset, "reforms": _reforms(project_dir())}))
     if "leads" in changed:
         days.append(BEGINNING)
     scope = BuildScope(
