@@ -72,7 +72,7 @@
   {% if is_incremental() %}
   update {{ this }} as t
      set {{ column }} = y.completeness
-    from {{ ref('int_completeness__by_day') }} as y
+    from {{ ref('fct_day_completeness') }} as y
    where y.date = t.date and y.completeness <> t.{{ column }} and t.{{ column }} <> 'ESTIMATED'
      and t.date in (select c.business_day from {{ source('ops', 'change') }} as c where c.build_id = {{ build_scope('build_id') }})
   {% else %} select 1 {% endif %}

@@ -109,10 +109,14 @@ def test_replay_a_late_platform_and_what_a_reader_sees(operator, home, monkeypat
     try:
         airflow = cli.start_all(stack, with_parent=True, schedules=False)
         with psycopg.connect(dsn_of()) as conn:
-            assert conn.execute("select distinct completeness from bi.kpi_commune_daily where geography = '2021' and date = '2021-09-12'").fetchall() == [("STALE_BOTH",)]
+            assert conn.execute("select distinct completeness from bi.kpi_commune_daily where geography = '2021' and date = '2021-09-12'").fetchall() == [
+                ("STALE_BOTH",)
+            ]
         _mend_a_word(airflow, env, words, known, dsn_of())
         with psycopg.connect(dsn_of()) as conn:
-            assert conn.execute("select distinct completeness from bi.kpi_commune_daily where geography = '2021' and date = '2021-09-12'").fetchall() == [("STALE_VOSO",)]
+            assert conn.execute("select distinct completeness from bi.kpi_commune_daily where geography = '2021' and date = '2021-09-12'").fetchall() == [
+                ("STALE_VOSO",)
+            ]
         # Nobody replays: a platform's run brings the missing day, and its asset makes the release.
         before = _releases(dsn_of())
         states = cli.wait_for(airflow, {"voso_daily": airflow.trigger("voso_daily", {"business_day": "2021-09-12"})}, "12")
@@ -120,7 +124,9 @@ def test_replay_a_late_platform_and_what_a_reader_sees(operator, home, monkeypat
         _wait_for_release(dsn_of(), before)
         world, day = campaign.make("small", 1, FIRST), FIRST
         with psycopg.connect(dsn_of()) as conn:
-            assert conn.execute("select distinct completeness from bi.kpi_commune_daily where geography = '2021' and date = '2021-09-12'").fetchall() == [("FULL",)]
+            assert conn.execute("select distinct completeness from bi.kpi_commune_daily where geography = '2021' and date = '2021-09-12'").fetchall() == [
+                ("FULL",)
+            ]
             found = {
                 r[0]: dict(zip(MEASURES, r[1:], strict=True))
                 for r in conn.execute(f"select commune_code, {', '.join(MEASURES)} from bi.kpi_commune_daily where geography = '2021' and date = %s", [day])

@@ -350,7 +350,10 @@ def test_a_snapshot_that_fits_no_household_is_withdrawn_and_the_rest_is_publishe
     _, red, _ = released(warehouse_dsn)
     assert len(red) == 1 and "voso/stores 2021-09-14" in red[0] and "withdrawn" in red[0]
     assert conn.execute(versions, [nothing_before]).fetchone()[:2] == (1, "rejected")
-    assert conn.execute(seen.split(", sum(orders")[0] + " from bi.kpi_commune_daily where geography = '2021' and date = %s", [nothing_before]).fetchone() == (120, 120)
+    assert conn.execute(seen.split(", sum(orders")[0] + " from bi.kpi_commune_daily where geography = '2021' and date = %s", [nothing_before]).fetchone() == (
+        120,
+        120,
+    )
     assert conn.execute(checked, [nothing_before]).fetchone() == (True, "fail", False)
     assert checking.build(warehouse_dsn, D0) is None, "nothing is left to do"
 

@@ -71,6 +71,7 @@ SPOILED = {
     "kpi reads what was delivered": (modelling.layers, _reads("target_progress_daily", "source.kinhteso.raw.postmart_orders"), "kpi reads postmart_orders (raw)"),
     "kpi reads the ledger": (modelling.layers, _reads("data_status_daily", "source.kinhteso.ops.export"), "kpi reads export (ledger)"),
     "intermediate reads core": (modelling.layers, _reads("int_days", "model.kinhteso.dim_date.v1"), "int_days.sql: intermediate reads dim_date (core)"),
+    "an exception that nothing needs": (modelling.layers, lambda given: model(given, "data_status_daily")["depends_on"].update(nodes=[]), "PASSES lets data_status_daily"),
     "a layer of its own": (modelling.layers, _set("int_days", "fqn", ["kinhteso", "marts", "int_days"]), "there is no layer marts"),
     "contract not enforced": (modelling.contracts, _set("fct_target", "config", "contract", "enforced", False), "fct_target.sql: its contract is not enforced"),
     "comments not persisted": (modelling.contracts, _set("fct_target", "config", "persist_docs", {}), "fct_target.sql: its descriptions are not persisted"),
@@ -90,6 +91,10 @@ SPOILED = {
     "published and not built": (modelling.published, _drop("nodes", lambda n: n["name"] == "dim_wallet"), "publishing.TABLES names dim_wallet"),
     "no limit": (modelling.freshness, lambda given: given["sources"]["source.kinhteso.raw.registers_teams"].update(freshness=None), "registers_teams has no freshness"),
     "age of the load": (modelling.freshness, lambda given: given["sources"]["source.kinhteso.raw.voso_orders"].update(loaded_at_query=None), "voso_orders has no freshness"),
+    "a model without a unit test": (modelling.unit_tests, _drop("unit_tests", lambda u: u["model"] == "int_flows__by_day"), "int_flows__by_day.sql: it has no unit test"),
+    "a unit test of the full way only": (modelling.unit_tests, _drop("unit_tests", lambda u: u["name"].startswith("only_touched")), "int_flows__by_day.sql: no unit test of its incremental way"),
+    "a unit test of the incremental way only": (modelling.unit_tests, _drop("unit_tests", lambda u: u["name"].startswith("flows_are")), "int_flows__by_day.sql: no unit test of its full way"),
+    "a list of models that drifts": (modelling.unit_tests, _drop("nodes", lambda n: n["name"] == "dim_wallet"), "WITHOUT_LOGIC names dim_wallet"),
     "nobody reads it": (modelling.exposures, _drop("exposures", lambda e: e["name"] == "sales"), "nobody is named who reads dim_order_status"),
 }  # fmt: skip
 

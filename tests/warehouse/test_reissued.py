@@ -79,7 +79,10 @@ def _released(db, dsn: str) -> dict:
     cells = "orders_placed, orders_delivered, orders_returned, revenue_gross_vnd, refunds_vnd, accounts, households_with_payment, products_on_sale"
     return {
         "day": ask(f"select {cells} from bi.kpi_commune_daily where geography = '2021' and {CELL} and date = %s", NEXT)[0],
-        "late": ask(f"select orders_placed, orders_delivered, orders_returned, revenue_gross_vnd from bi.kpi_commune_daily where geography = '2021' and {CELL} and date = %s", LATE),
+        "late": ask(
+            f"select orders_placed, orders_delivered, orders_returned, revenue_gross_vnd from bi.kpi_commune_daily where geography = '2021' and {CELL} and date = %s",
+            LATE,
+        ),
         "orders": ask("select right(order_code, 2), order_status from bi.fct_order_line where platform = 'postmart' order by 1"),
         "events": ask(
             "select right(order_code, 2), order_status, event_date::text from core.fct_order_status_event where platform = 'postmart' order by 1, 3, 2"

@@ -139,6 +139,6 @@ select
     e.date is not null as is_estimated,
     y.completeness as day_completeness
 from unit_day as u
-join {{ ref('int_completeness__by_day') }} as y on y.date = u.date
+join {{ ref('fct_day_completeness') }} as y on y.date = u.date
 join {{ units_in_scope() }} as b on b.geography = u.geography and b.commune_code = u.commune_code and b.first_date <= u.date
 left join estimated as e on e.geography = u.geography and e.commune_code = u.commune_code and e.date = u.date

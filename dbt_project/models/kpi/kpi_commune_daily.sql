@@ -1,5 +1,5 @@
 {# Every KPI per list, commune and day, restated view (KPI §4, §1.12). Row 00000 holds facts that no commune can be told of. #}
--- depends_on: {{ ref('int_completeness__by_day') }}
+-- depends_on: {{ ref('fct_day_completeness') }}
 {{ config(materialized='incremental', incremental_strategy='append', on_schema_change='fail', post_hook="{{ retell_completeness() }}", pre_hook="{{ forget_unit_days() }}",
           indexes=[{'columns': ['geography', 'commune_code', 'date']}, {'columns': ['date']}]) }}
 

@@ -1,5 +1,5 @@
 {# The same measures per district, on the lists that have districts, from sums; rates and multiples anew (KPI §1.10). #}
--- depends_on: {{ ref('int_completeness__by_day') }}
+-- depends_on: {{ ref('fct_day_completeness') }}
 {{ config(materialized='incremental', incremental_strategy='append', on_schema_change='fail', post_hook="{{ retell_completeness() }}", pre_hook="{{ forget_sums() }}",
           indexes=[{'columns': ['district_code', 'date']}, {'columns': ['date']}]) }}
 

@@ -55,4 +55,4 @@ select
 from shown as s
 join {{ ref('dim_commune') }} as c
     on c.commune_code = s.commune_code and c.geography = case when s.list_or_code = s.commune_code then '2021' else s.list_or_code end
-join {{ ref('int_completeness__by_day') }} as y on y.date = s.date
+join {{ ref('fct_day_completeness') }} as y on y.date = s.date

@@ -1,5 +1,5 @@
 {# The same measures for the province, the same on every list, from sums over the communes and 00000; phases differ, so it has none. #}
--- depends_on: {{ ref('int_completeness__by_day') }}
+-- depends_on: {{ ref('fct_day_completeness') }}
 {{ config(materialized='incremental', incremental_strategy='append', on_schema_change='fail', post_hook="{{ retell_completeness() }}", pre_hook="{{ forget_sums() }}",
           indexes=[{'columns': ['date']}]) }}
 
