@@ -147,6 +147,8 @@ HARD = [
     ("T. Hòa Bình, xã Vạn Linh, H. Chi Lăng", CAMPAIGN, "06505"), ("Đường Chi Lăng, TP Lạng Sơn", CAMPAIGN, "?"), ("Đường Hoàng Văn Thụ", CAMPAIGN, "?"),
     ("số 5 Chi Lăng, TP Lạng Sơn", CAMPAIGN, "?"), ("Cửa khẩu Tân Thanh", CAMPAIGN, "?"), ("Đội Cấn, Tràng Định", CAMPAIGN, "06025"),
     ("xã Lục Thôn, Lộc Bình", BEFORE, "06571"), ("xa Tinh Bac, Loc Binh", CAMPAIGN, "06574"), ("cong Son, Cao Loc", CAMPAIGN, "06232"),
+    ("Chi Lăng (thị trấn), Chi Lăng", CAMPAIGN, "06466"), ("UBND xã Vạn Linh", CAMPAIGN, "06505"), ("xã Vạn Linh thuộc huyện Chi Lăng", CAMPAIGN, "06505"),
+    ("Thôn Nà Cạn Vạn Linh Chi Lăng", CAMPAIGN, "?06505"), ("Khối2,P.VĩnhTrại,TPLạngSơn", CAMPAIGN, "05977"), ("12 Hùng Vương, Chi Lăng, TP Lạng Sơn", CAMPAIGN, "05983"),
     # order and separators
     ("huyện Chi Lăng, xã Hòa Bình", CAMPAIGN, "06508"), ("Lạng Sơn, Chi Lăng, Hòa Bình", CAMPAIGN, "06508"), ("Cao Lộc, Gia Cát", CAMPAIGN, "06235"),
     ("Xã Hòa Bình (Chi Lăng)", CAMPAIGN, "06508"), ("xã Vạn Linh\nhuyện Chi Lăng\ntỉnh Lạng Sơn", CAMPAIGN, "06505"), ("xã Vạn Linh/huyện Chi Lăng", CAMPAIGN, "06505"),
@@ -180,6 +182,10 @@ HARD = [
     ("huyện Chi Lăng", CAMPAIGN, "?"), ("Lạng Sơn", CAMPAIGN, "?"), ("Tràng Định, Lạng Sơn", CAMPAIGN, "?"), ("xã Vạn Linh, huyện Hữu Lũng", CAMPAIGN, "?06505"),
     ("", CAMPAIGN, "?"), ("-", CAMPAIGN, "?"), ("null", CAMPAIGN, "?"), ("không", CAMPAIGN, "?"), ("Chưa rõ", CAMPAIGN, "?"), ("Thôn Nà Cạn", CAMPAIGN, "?"),
     ("xã Vạn Lin, Chi Lăng", CAMPAIGN, "?"), ("Chi Lăng, Hòa Bình", CAMPAIGN, "?06103|06274|06397|06508"),
+    ("Hồng Phong, Văn Lãng", CAMPAIGN, "?06079|06205"), ("xã Tân Thanh, Lạng Giang", CAMPAIGN, "?06166"), ("xã Tân Thanh Hóa, Văn Lãng", CAMPAIGN, "?06166"),
+    ("Vạn Linh, Chi Lăn, Lạng Sơn", CAMPAIGN, "?06505"), ("Nam Hoàng Đồng, TP Lạng Sơn", CAMPAIGN, "?05986"), ("UBND huyện Chi Lăng", CAMPAIGN, "?"),
+    ("xã Mẫu Sơn, huyện Lộc Bình, huyện Cao Lộc", CAMPAIGN, "?06238|06532"), ("Xã Hoàng Văn Thụ (cũ), Bình Gia", CAMPAIGN, "?06100"),
+    ("xã Quang Lang (cũ), Chi Lăng", CAMPAIGN, "06463"),
     # R10
     ("Hòa Bình, tỉnh Hòa Bình", CAMPAIGN, "out"), ("Kim Bôi, Hòa Bình", CAMPAIGN, "out"), ("xã Tân Thành, huyện Kim Bôi, Hòa Bình", CAMPAIGN, "out"),
     ("TP Thái Bình", CAMPAIGN, "out"), ("Lạng Giang, Bắc Giang", CAMPAIGN, "out"), ("Bảo Lâm, Lâm Đồng", CAMPAIGN, "out"), ("Hà Nội", NOW, "out"), ("TPHCM", NOW, "out"),
@@ -188,6 +194,7 @@ HARD = [
     # R11
     ("X. VL, H. Chi Lăng", CAMPAIGN, "?06505"), ("C. Lăng, Tràng Định", CAMPAIGN, "?06034"), ("H.V.T, Bình Gia", CAMPAIGN, "?06100"),
     ("Vạn Linh, H. CL", CAMPAIGN, "?06505"), ("Hòa Bình, CL", CAMPAIGN, "?06103|06274|06397|06508"),
+    ("Vạn Linh, CL", CAMPAIGN, "?06505"), ("P. Tam Thanh, TPLS", CAMPAIGN, "?05974"),
     # R12: in part damaged, so not repaired
     ("HoÃ  BÃ¬nh, Chi LÄƒng", CAMPAIGN, "?06508"), ("xã Hữu Kiên, huyÖn Chi L¨ng", CAMPAIGN, "?06514"), ("Cao Léc", CAMPAIGN, "?06187"),
     # R13
@@ -196,7 +203,7 @@ HARD = [
     ("05977 Phường Vĩnh Trại", CAMPAIGN, "05977"), ("05977 Phường Vĩnh Trại", NOW, "05977"), ("05980 Phường Đông Kinh", NOW, "05977"),
     ("06541 xã Mẫu Sơn", CAMPAIGN, "?06238|06532|06541"), ("06541 xã Mẫu Sơn", NOW, "06541"), ("06343", NOW, "?06325"), ("99999", CAMPAIGN, "?"),
     ("187", CAMPAIGN, "?"), ("20-187", CAMPAIGN, "?"), ("20-180-06523", CAMPAIGN, "?06523"), ("2018706523", CAMPAIGN, "06523"), ("06505, Chi Lăng", CAMPAIGN, "06505"),
-    ("06523 Xã Chi Lăng, huyện Tràng Định", CAMPAIGN, "?06034|06523"), ("24-215-07288", CAMPAIGN, "out"), ("Xã Vạn Linh, Chi Lăng (6505)", CAMPAIGN, "06505"),
+    ("06523 Xã Chi Lăng, huyện Tràng Định", CAMPAIGN, "?06034|06523"), ("24-215-07288", CAMPAIGN, "out"), ("06523, tỉnh Bắc Giang", CAMPAIGN, "?06523"), ("6523.0", CAMPAIGN, "06523"), ("Xã Vạn Linh, Chi Lăng (6505)", CAMPAIGN, "06505"),
 ]  # fmt: skip
 
 

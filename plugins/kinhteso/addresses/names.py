@@ -256,6 +256,7 @@ class Words:
                     self.foreign_districts[spelling.plain(name)] = row["code"]
         self._add("Việt Nam", "country")
         self._add("Vietnam", "country")
+        self._add("VN", "country")
         self.longest = max(len(n.split()) for n in self.roles)
         self.firsts = {n.split()[0] for n in self.roles}
         self.bigrams = {(a, b) for n in self.roles for a, b in zip(n.split(), n.split()[1:], strict=False)}

@@ -18,7 +18,7 @@ DOT = "\ue000"  # stands for the dot of an abbreviation, which ends no sentence
 
 _OWN_SIGNS = dict.fromkeys(map(ord, f"§¤{DOT}"), " ")
 
-COMMUNE, DISTRICT, PROVINCE, PLACE = "commune", "district", "province", "place"
+COMMUNE, DISTRICT, PROVINCE, PLACE, NOISE = "commune", "district", "province", "place", "noise"
 FARM = "Thị trấn NT"
 
 _WORDS = Path(__file__).parents[1] / "data" / "address_words.csv"
@@ -26,7 +26,8 @@ _WORDS = Path(__file__).parents[1] / "data" / "address_words.csv"
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A piece of an address. ``kind``: commune, district, province (each with a unit word), name (without), place, number, code, unknown.
+    """A piece of an address. ``kind``: commune, district, province (each with a unit word), name (without), place, number, code, noise, unknown
+    (with a ``type`` if it is nothing but a unit word).
 
     ``text`` as written, ``key`` and ``plain`` its comparison forms, ``type`` the unit word, ``roles`` what a known name can be.
     """
@@ -234,12 +235,15 @@ class Reader:
             if marker is None:
                 continue
             kind, unit = marker
+            if kind == NOISE:
+                yield at, 1.5, self._item(NOISE, tokens, start, at, "", "", frozenset(), part)
+                continue
             if kind == PLACE:
                 yield from self._place(tokens, keys, plains, start, at, unit, part)
                 continue
             wanted = {COMMUNE: ("commune",), DISTRICT: ("district", "province", "foreign"), PROVINCE: ("province",)}[kind]
             if at == size:
-                yield at, 4.0, self._item("unknown", tokens, start, at, "", "", frozenset(), part)
+                yield at, 4.0, self._item("unknown", tokens, start, at, "", unit if start == 0 else "", frozenset(), part)
                 continue
             for end, extra, plain, roles in self._names(tokens, keys, plains, at):
                 if roles & set(wanted):

@@ -41,12 +41,15 @@ class Resolution:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Communes that a name can be. ``entries``: the names that fit; ``is_sure``: nothing speaks against the one."""
+    """Communes that a name can be. ``entries``: the names that fit; ``is_sure``: nothing speaks against the one; ``said`` and ``district``: the pieces
+    that say so."""
 
     codes: frozenset[str]
     is_sure: bool
     rule: str
     entries: tuple[Entry, ...] = ()
+    said: tuple[Item, ...] = ()
+    district: str | None = None
 
 
 _NOTHING = Found(frozenset(), False, "R9")
@@ -124,7 +127,7 @@ class Resolver:
     # ---- what the pieces say together ----
 
     def _decide(self, items: Sequence[Item], index: Index, is_marked: bool) -> Resolution:
-        items = [i for i in items if "country" not in i.roles]
+        items = _after_names([i for i in items if "country" not in i.roles and i.kind != reading.NOISE])
         scope, items = self._province(items)
         if scope is not None:
             return scope
@@ -132,15 +135,33 @@ class Resolver:
         codes = [i for i in items if i.kind == "code"]
         hamlets = _hamlets_said(items)
         found = self._commune(items, index, districts, hamlets, is_marked)
-        if is_district_unread and found.is_sure:
+        if found.is_sure and self._on("R9") and (is_district_unread or self._is_part_unread(items, found)):
             found = replace(found, is_sure=False, rule="R9")
         if codes:
             return self._by_code(codes, found, items, index, districts)
         if not found.codes and self._is_district_code(items):
             return _ambiguous(frozenset(), "R9")
-        if not found.is_sure and (not found.entries or found.rule == "R9"):
+        is_bare_district = found.rule == "R9" and all(self._district_of_name(i) for i in found.said)
+        if not found.is_sure and (not found.entries or is_bare_district):
             found = self._initials(items, index, districts) or found
+        if not found.codes and not _has_names(items):
+            found = self._after_place(items, index, is_marked) or found
         return _result(found, guess=found.rule != "R5" and not self._on(found.rule))
+
+    def _is_part_unread(self, items: Sequence[Item], found: Found) -> bool:
+        """Whether words that nobody knows stand where they would change what the name says: beside it, or in the place of its district."""
+        for said in found.said:
+            at = items.index(said)
+            beside = [items[n] for n in (at - 1, at + 1) if 0 <= n < len(items) and (n > at or said.kind == "name")]
+            if any(i.kind == "unknown" and i.part == said.part for i in beside):
+                return True
+            after = items[at + 1 :]
+            home = next((n for n, i in enumerate(after) if "province" in i.roles and self.words.provinces.get(i.plain) == HOME), len(after))
+            if found.district is None and any(i.kind == "unknown" for i in after[:home]):
+                return True
+            if any(i.kind == "unknown" and i.key == _FORMER for i in after) and any(e.is_current for e in found.entries):
+                return True
+        return False
 
     def _province(self, items: Sequence[Item]) -> tuple[Resolution | None, list[Item]]:
         """Another province (R10), or what is left to be read. A name that is a province and a commune of ours is a province where it stands as one."""
@@ -178,7 +199,8 @@ class Resolver:
                     others.append(item)
         if not self._on("R10"):
             return None, [i for i in items if i not in others]
-        if others and not is_home and not doubtful:
+        has_our_code = any(i.kind == "code" and self._is_our_code(i.plain) for i in items)
+        if others and not is_home and not doubtful and not has_our_code:
             return Resolution(OUT_OF_SCOPE, rule="R10"), items
         if any(i.kind == "code" and i.province not in ("", HOME) for i in items):
             districts = {d.code for d in self.lists.districts}
@@ -221,7 +243,10 @@ class Resolver:
     def _commune(self, items: Sequence[Item], index: Index, districts: list[str], hamlets: list[str], is_marked: bool) -> Found:
         typed = [i for i in items if i.kind == "commune"]
         names = [i for i in items if i.kind == "name" and i.roles & {"commune", "district"} and self.words.provinces.get(i.plain) != HOME]
-        look = lambda item, district: self._match(index, item, district, hamlets, is_marked)  # noqa: E731
+
+        def look(item: Item, district: str | None) -> Found:
+            return replace(self._match(index, item, district, hamlets, is_marked), said=(item,), district=district)
+
         if len(districts) > 1:
             every = frozenset().union(*(look(i, None).codes for i in typed or names if "commune" in i.roles))
             return Found(every, False, "R9")
@@ -265,8 +290,7 @@ class Resolver:
                 if "province" in before_last.roles | last.roles and not provinces and found.codes and self._may_be_elsewhere(last):
                     return replace(found, is_sure=False, rule="R10")
                 return found
-            both = _together([found, look(last, None)] if "commune" in last.roles else [found], conflict="R9")
-            return replace(both, is_sure=False, rule="R9")
+            return replace(found, is_sure=False, rule="R9")
         if "commune" not in last.roles:
             return replace(look(before_last, None), is_sure=False, rule="R9")
         found = look(last, None)
@@ -277,7 +301,8 @@ class Resolver:
         codes = found.codes.union(*(o.codes for o in others))
         is_elsewhere = self._may_be_elsewhere(last) and not provinces
         sure = found.is_sure and len(codes) == 1 and not is_elsewhere and all(o.is_sure for o in others)
-        return Found(codes, sure, found.rule if sure else "R10" if is_elsewhere else found.rule if not found.is_sure else "R9", found.entries)
+        rule = found.rule if sure else "R10" if is_elsewhere else found.rule if not found.is_sure else "R9"
+        return replace(found, codes=codes, is_sure=sure, rule=rule, district=firsts[0] if sure and firsts else None)
 
     def _may_be_elsewhere(self, item: Item) -> bool:
         return "province" in item.roles and self._on("R10")
@@ -353,6 +378,16 @@ class Resolver:
             return "R2"
         return "R3" if item.type else "R1"
 
+    def _after_place(self, items: Sequence[Item], index: Index, is_marked: bool) -> Found | None:
+        """Candidates of a text without any separator, where a hamlet's name runs into names ("Thôn Nà Cạn Vạn Linh Chi Lăng")."""
+        for item in items:
+            tokens = item.text.split()
+            for start in range(1, len(tokens) - 1 if item.kind == "place" and item.type == "area" else 0):
+                tail = self.reader._items(tuple(tokens[start:]), item.part)
+                if all(i.kind == "name" for i in tail):
+                    return replace(self._commune(tail, index, [], [], is_marked), is_sure=False, rule="R9")
+        return None
+
     # ---- initials ----
 
     def _initials(self, items: Sequence[Item], index: Index, districts: list[str]) -> Found | None:
@@ -371,7 +406,8 @@ class Resolver:
                 if e.is_current and pattern.fullmatch(e.plain) and (not named or named[0] in e.districts) and (not unit_type or e.type == unit_type)
             ]  # fmt: skip
             codes = frozenset().union(*(e.targets for e in fits))
-            return Found(codes, not self._on("R11") and len(codes) == 1, "R11", tuple(fits))
+            if codes or said:
+                return Found(codes, not self._on("R11") and len(codes) == 1, "R11", tuple(fits))
         return None
 
     # ---- codes ----
@@ -488,6 +524,28 @@ def masked(text: str) -> str:
     return _PERSONAL.sub(lambda m: m[0] if _FULL_CODE.fullmatch(m[0]) and m[0].startswith("20") else MASK, text)
 
 
+def _has_names(items: Sequence[Item]) -> bool:
+    """Whether anything but places, numbers and unknown words was read."""
+    return any(i.kind in ("commune", "district", "province", "name", "code") for i in items)
+
+
+#: "Xã Hoàng Văn Thụ (cũ)" is not the unit of that name in force.
+_FORMER = spelling.key("cũ")
+
+
+def _after_names(items: Sequence[Item]) -> list[Item]:
+    """A unit word in brackets after a name is that name's: "Chi Lăng (thị trấn)"."""
+    found: list[Item] = []
+    for item in items:
+        if item.kind == "unknown" and item.type and found and found[-1].kind == "name" and found[-1].part == item.part - 1:
+            kind = reading.COMMUNE if item.type in ("Xã", "Phường", "Thị trấn", reading.FARM) else reading.DISTRICT
+            if kind in found[-1].roles and item.type != "quận":
+                found[-1] = replace(found[-1], kind=kind, type=item.type)
+                continue
+        found.append(item)
+    return found
+
+
 def _hamlets_said(items: Sequence[Item]) -> list[str]:
     """What may be a hamlet: after its unit word, or words of a part that are no known name."""
     found = [i.text for i in items if i.kind == "place" and i.type in ("area", "")]
@@ -523,11 +581,11 @@ def _together(statements: Sequence[Found], conflict: str = "R9") -> Found:
     """Several names of one address: one commune if all of them can be that one."""
     if len(statements) == 1:
         return statements[0]
-    entries = tuple(e for s in statements for e in s.entries)
+    entries, said = tuple(e for s in statements for e in s.entries), tuple(i for s in statements for i in s.said)
     common = frozenset.intersection(*(s.codes for s in statements))
     if len(common) == 1 and all(s.rule not in ("R9", "R8") for s in statements):
-        return Found(common, True, next((s.rule for s in statements if s.rule == "R7"), statements[0].rule), entries)
-    return Found(frozenset().union(*(s.codes for s in statements)), False, conflict, entries)
+        return Found(common, True, next((s.rule for s in statements if s.rule == "R7"), statements[0].rule), entries, said, statements[0].district)
+    return Found(frozenset().union(*(s.codes for s in statements)), False, conflict, entries, said)
 
 
 def _result(found: Found, *, guess: bool = False) -> Resolution:
