@@ -9,7 +9,7 @@ PARALLEL = -n $(WORKERS) --dist worksteal
 RUN := PYTHONPATH=plugins:. PYTHONWARNINGS=ignore $(BIN)/python
 STAMP := $(VENV)/.installed-$(shell cat requirements-dev.txt requirements-uv.txt 2>/dev/null | cksum | cut -d' ' -f1)
 
-.PHONY: help install demo test faults lint docs up down dsn replay reconcile quarantine replay-quarantine dismiss-quarantine resolve review backup restore lock clean
+.PHONY: help install demo test faults lint docs up down dsn replay reconcile explain quarantine replay-quarantine dismiss-quarantine resolve review backup restore lock clean
 # What part of the quarantine is meant; values go through the environment, so that they may hold any character.
 MEANT = --class "$${CLASS:-}" --export "$${EXPORT:-}" --rule "$${RULE:-}" --day "$${DAY:-}"
 .DEFAULT_GOAL := help
@@ -63,6 +63,10 @@ dsn: install ## DSN of the warehouse for bi_reader
 replay: install ## business days through the DAGs: FROM=2021-09-13 TO=2021-09-15
 	@test -n "$(FROM)" || { echo "Say which days: make replay FROM=2021-09-13 TO=2021-09-15"; exit 2; }
 	@$(RUN) -m kinhteso.local replay "$(FROM)" "$(if $(TO),$(TO),$(FROM))"
+
+explain: install ## a cell back to its rows: COMMUNE=06505 DATE=2021-09-15 KPI=store_rate (GEOGRAPHY=2025 RELEASE=n FORMAT=csv LIMIT=n)
+	@test -n "$${COMMUNE:-}" && test -n "$${DATE:-}" && test -n "$${KPI:-}" || { echo "Say which cell: make explain COMMUNE=06505 DATE=2021-09-15 KPI=households_with_store" >&2; exit 2; }
+	@$(RUN) -m kinhteso.local explain --commune "$${COMMUNE}" --date "$${DATE}" --kpi "$${KPI}" --geography "$${GEOGRAPHY:-}" --release "$${RELEASE:-}" --format "$${FORMAT:-}" --limit "$${LIMIT:-}"
 
 quarantine: install ## what waits for a person: CLASS=postmart/orders EXPORT="postmart/orders 2021-09-14 v1" RULE=Q06 DAY=2021-09-14
 	@$(RUN) -m kinhteso.local quarantine $(MEANT)

@@ -11,6 +11,7 @@ from datetime import date
 from typing import Any
 
 import psycopg
+from psycopg import sql
 from psycopg.rows import dict_row
 
 from kinhteso import alerting
@@ -146,6 +147,24 @@ def export(conn: psycopg.Connection[Any], export_id: int) -> dict[str, Any] | No
         ).fetchall(),
         "changes": conn.execute("select origin, sha256, noticed_at from ops.content_change where export_id = %s order by noticed_at", [export_id]).fetchall(),
     }
+
+
+def lists(conn: psycopg.Connection[Any]) -> tuple[list[str], date | None]:
+    """The lists of communes that are released, and the last day; ([], None) before the first release."""
+    if not conn.execute("select to_regclass('bi.kpi_commune_daily') is not null as there").fetchone()["there"]:  # type: ignore[index]
+        return [], None
+    last = conn.execute("select max(business_date) as day from bi.release").fetchone()
+    rows = conn.execute("select distinct geography from bi.kpi_commune_daily where date = %s order by 1", [last and last["day"]]).fetchall()
+    return [row["geography"] for row in rows], last and last["day"]
+
+
+def cells(conn: psycopg.Connection[Any], geography: str, wanted: date, kpi: str) -> Rows:
+    """A measure's cells of one day, by commune; ``kpi`` is a column of bi.kpi_commune_daily."""
+    query = sql.SQL(
+        """select commune_code, commune_name, district_name, {} as value, completeness from bi.kpi_commune_daily
+           where geography = %s and date = %s order by district_code nulls last, commune_code"""
+    )
+    return conn.execute(query.format(sql.Identifier(kpi)), [geography, wanted]).fetchall()
 
 
 def builds(conn: psycopg.Connection[Any], wanted: int | None = None) -> dict[str, Rows]:

@@ -17,7 +17,10 @@ import psycopg
 from fastapi import Depends, FastAPI, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
+from kinhteso import explaining, kpis
 from kinhteso.board import docs, facts
+from kinhteso.explaining import telling
+from kinhteso.explaining.entities import ROLES
 
 PREFIX = "/kinhteso"
 RUNBOOKS = Path(__file__).resolve().parents[3] / "docs" / "runbooks"
@@ -68,6 +71,30 @@ class NoWarehouse(RuntimeError):
 def nobody() -> Callable[[str], bool]:
     """The rights of somebody who may start no DAG."""
     return lambda dag_id: False
+
+
+def _explain(request: Request, dsn: str, geography: str, commune: str, day: str, kpi: str, release: str) -> HTMLResponse:
+    """A cell with what is behind it; without a commune the cells of all, to choose from."""
+    title, answer = "Giải thích số liệu · Explain", None
+    with facts.reading(dsn) as conn:
+        lists, last = facts.lists(conn)
+    try:
+        wanted, number = date.fromisoformat(day) if day else last, int(release) if release else None
+        if kpi not in kpis.KPIS:
+            raise explaining.NoSuchCell(f"Không có chỉ tiêu {kpi[:60]}", "there is no such measure.")
+        if commune and wanted:
+            with facts.reading(dsn) as conn:
+                answer = explaining.explain(conn, explaining.Cell(commune, wanted, kpi, geography), number)
+    except ValueError as error:
+        return render(request, "message.html", title, 404, text=str(error))
+    with facts.reading(dsn) as conn:
+        cells = facts.cells(conn, geography, wanted, kpi) if wanted and lists else []
+    asked = {"geography": geography, "commune": commune, "date": wanted, "kpi": kpi, "release": number}
+    told = list(telling.beside_lines(answer)) if answer else []
+    return render(
+        request, "explain.html", title, a=answer, beside=told, asked=asked, lists=lists or [geography], cells=cells, kpis=kpis.KPIS, units=kpis.UNITS,
+        periods=kpis.PERIODS, grain=kpis.GRAIN, roles=ROLES, number=telling.number, lists_of=telling.walk, most=facts.ROWS,
+    )  # fmt: skip
 
 
 def create_app(dsn: Callable[[], str], is_allowed: Callable[..., Any], rights: Callable[..., Callable[[str], bool]] = nobody) -> FastAPI:
@@ -137,6 +164,12 @@ def create_app(dsn: Callable[[], str], is_allowed: Callable[..., Any], rights: C
     def builds(request: Request, build: int | None = None) -> HTMLResponse:
         with facts.reading(dsn()) as conn:
             return render(request, "builds.html", "Dựng và phát hành · Builds", b=facts.builds(conn, build), build=build)
+
+    @app.get("/board/explain")
+    def explain(
+        request: Request, geography: str = "2021", commune: str = "", date: str = "", kpi: str = "households_with_store", release: str = ""
+    ) -> HTMLResponse:
+        return _explain(request, dsn(), geography, commune, date, kpi, release)
 
     @app.get("/board/runbooks")
     def runbook_list(request: Request) -> HTMLResponse:

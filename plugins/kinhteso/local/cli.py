@@ -549,6 +549,40 @@ def review(_: argparse.Namespace) -> int:
     return 0
 
 
+def explain(arguments: argparse.Namespace) -> int:
+    """A cell back to the rows: 0 when everything agrees, 1 when something does not (said on the error stream too), 2 said wrongly."""
+    from kinhteso import explaining
+    from kinhteso.explaining import proving, telling
+    from kinhteso.landing import Landing
+
+    try:
+        day, release = date.fromisoformat(arguments.day or ""), int(arguments.release) if arguments.release else None
+        limit = int(arguments.limit) if arguments.limit else telling.LISTED
+        if arguments.format not in ("", "text", "csv"):
+            raise ValueError(f"FORMAT is text or csv, not {arguments.format!r}")
+    except ValueError as error:
+        print(f"DATE is a day of the form YYYY-MM-DD, RELEASE and LIMIT are numbers: {error}.", file=sys.stderr)
+        return 2
+    stack = current_stack()
+    landing = Landing(stack.env.get("KINHTESO_LANDING") or str(stack.home / "landing"))
+    try:
+        with open_warehouse(stack) as conn:
+            answer = explaining.explain(conn, explaining.Cell(arguments.commune, day, arguments.kpi, arguments.geography or "2021"), release)
+            proving.prove(conn, answer, landing)
+    except explaining.NoSuchCell as error:
+        print(str(error), file=sys.stderr)
+        return 2
+    finally:
+        stop_ours(stack)
+    if arguments.format == "csv":
+        telling.write_csv(answer, sys.stdout)
+    else:
+        print("\n".join(telling.text(answer, limit)))
+    for problem in answer.problems:
+        print(f"!!! KHÔNG KHỚP · DOES NOT AGREE: {problem.vi} · {problem.en}", file=sys.stderr)
+    return 1 if answer.problems else 0
+
+
 def mend_quarantine(arguments: argparse.Namespace) -> int:
     """Replay or dismiss through the DAG quarantine_replay, then a release; 0 done, 1 no release or a failure, 2 said wrongly."""
     from kinhteso import quarantine
@@ -694,6 +728,10 @@ def main() -> int:
     again.add_argument("first")
     again.add_argument("last", nargs="?")
     again.set_defaults(run=replay)
+    back_to_rows = commands.add_parser("explain")
+    for option in ("commune", "date", "kpi", "geography", "release", "format", "limit"):
+        back_to_rows.add_argument(f"--{option}", dest="day" if option == "date" else option, default="")
+    back_to_rows.set_defaults(run=explain)
     for name, run, action in (
         ("quarantine", list_quarantine, None), ("replay-quarantine", mend_quarantine, "replay"), ("dismiss-quarantine", mend_quarantine, "dismiss"),
     ):  # fmt: skip
