@@ -149,6 +149,8 @@ HARD = [
     ("xã Lục Thôn, Lộc Bình", BEFORE, "06571"), ("xa Tinh Bac, Loc Binh", CAMPAIGN, "06574"), ("cong Son, Cao Loc", CAMPAIGN, "06232"),
     ("Chi Lăng (thị trấn), Chi Lăng", CAMPAIGN, "06466"), ("UBND xã Vạn Linh", CAMPAIGN, "06505"), ("xã Vạn Linh thuộc huyện Chi Lăng", CAMPAIGN, "06505"),
     ("Thôn Nà Cạn Vạn Linh Chi Lăng", CAMPAIGN, "?06505"), ("Khối2,P.VĩnhTrại,TPLạngSơn", CAMPAIGN, "05977"), ("12 Hùng Vương, Chi Lăng, TP Lạng Sơn", CAMPAIGN, "05983"),
+    ("Xã/Phường: Vạn Linh, Quận/Huyện: Chi Lăng, Tỉnh/TP: Lạng Sơn", CAMPAIGN, "06505"), ("Huyện: Chi Lăng; Xã: Vạn Linh; Thôn: Nà Cạn", CAMPAIGN, "06505"),
+    ("Thị trấn. Chi Lăng", CAMPAIGN, "06466"), ("Xả Vạn Linh, Huyên Chi Lăng", CAMPAIGN, "06505"), ("Th.trấn Đồng Mỏ", CAMPAIGN, "06463"),
     # order and separators
     ("huyện Chi Lăng, xã Hòa Bình", CAMPAIGN, "06508"), ("Lạng Sơn, Chi Lăng, Hòa Bình", CAMPAIGN, "06508"), ("Cao Lộc, Gia Cát", CAMPAIGN, "06235"),
     ("Xã Hòa Bình (Chi Lăng)", CAMPAIGN, "06508"), ("xã Vạn Linh\nhuyện Chi Lăng\ntỉnh Lạng Sơn", CAMPAIGN, "06505"), ("xã Vạn Linh/huyện Chi Lăng", CAMPAIGN, "06505"),
@@ -191,6 +193,9 @@ HARD = [
     ("TP Thái Bình", CAMPAIGN, "out"), ("Lạng Giang, Bắc Giang", CAMPAIGN, "out"), ("Bảo Lâm, Lâm Đồng", CAMPAIGN, "out"), ("Hà Nội", NOW, "out"), ("TPHCM", NOW, "out"),
     ("xã Gia Cát, huyện Cao Lộc, tỉnh Bắc Giang", CAMPAIGN, "out"), ("xã Tân Thanh, tỉnh Lạng Sơn, tỉnh Bắc Giang", CAMPAIGN, "?06166"),
     ("Bảo Lâm", CAMPAIGN, "06190"), ("xã Thái Bình, tỉnh Lạng Sơn", NOW, "06616"),
+    ("Thanh Hóa", CAMPAIGN, "out"), ("xã Thành Hòa", CAMPAIGN, "06163"), ("Thanh Hoa, Van Lang", CAMPAIGN, "06163"), ("Thanh Hoa", CAMPAIGN, "?06163"),
+    ("Thanh Hóa, Văn Lãng", CAMPAIGN, "?"), ("Thái Bình", NOW, "?06616"), ("Đình Lập, Quảng Ninh", CAMPAIGN, "out"), ("xã Hòa Bình, Hòa Bình", CAMPAIGN, "out"),
+    ("Tân Thành, Hòa Bình", CAMPAIGN, "?06103|06250|06274|06379|06397|06442|06508"), ("Đường Cao Bằng, P. Vĩnh Trại", CAMPAIGN, "05977"),
     # R11
     ("X. VL, H. Chi Lăng", CAMPAIGN, "?06505"), ("C. Lăng, Tràng Định", CAMPAIGN, "?06034"), ("H.V.T, Bình Gia", CAMPAIGN, "?06100"),
     ("Vạn Linh, H. CL", CAMPAIGN, "?06505"), ("Hòa Bình, CL", CAMPAIGN, "?06103|06274|06397|06508"),

@@ -232,7 +232,7 @@ class Words:
 
     def __init__(self, lists: Lists):
         self.roles: dict[str, set[str]] = defaultdict(set)
-        self.exact: dict[str, set[str]] = defaultdict(set)  # plain key -> keys with marks of what is called so
+        self.exact: dict[str, dict[str, set[str]]] = defaultdict(dict)  # plain key -> keys with marks of what is called so -> their roles
         self.districts: dict[str, list[District]] = defaultdict(list)
         self.provinces: dict[str, str] = {}
         self.province_codes: dict[str, str] = {}
@@ -266,7 +266,7 @@ class Words:
 
     def _add(self, name: str, role: str) -> None:
         self.roles[spelling.plain(name)].add(role)
-        self.exact[spelling.plain(name)].add(spelling.key(name))
+        self.exact[spelling.plain(name)].setdefault(spelling.key(name), set()).add(role)
 
 
 # ---- the seeds ----

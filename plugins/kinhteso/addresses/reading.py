@@ -62,6 +62,10 @@ def _read_words() -> tuple[dict[tuple[str, ...], tuple[str, str]], frozenset[str
 
 _TABLE, EMPTY = _read_words()
 _LONGEST_MARKER = max(map(len, _TABLE))
+_MISSPELT = {
+    "xa": (COMMUNE, "Xã"), "phuong": (COMMUNE, "Phường"), "thi tran": (COMMUNE, "Thị trấn"), "huyen": (DISTRICT, "huyện"), "thanh pho": (DISTRICT, "thành phố"),
+    "thi xa": (DISTRICT, "thành phố"), "tinh": (PROVINCE, "tỉnh"),
+}  # fmt: skip
 _PLAIN_ONLY_WITH_NAME = {("tinh",), ("quan",), ("x",), ("p",), ("h",), ("nt",), ("xa",), ("ph",)}
 
 _ABBREVIATIONS = [
@@ -75,10 +79,17 @@ _ABBREVIATIONS = [
     (re.compile(r"(?<![\w./])(x|h|p)\s*/\s*(?=[^\W\d_]{2})", re.IGNORECASE), rf" \1{DOT} "),
 ]
 _INITIALS = re.compile(r"(?<![\w.])(?:[^\W\d_]\.\s?){1,4}[^\W\d_](?![^\W\d_])\.?")
-_SHORT = re.compile(r"(?<![\w.])(ttnt|ttr|tt|tp|tx|tdp|kp|kdc|sn|nt|km|ql|tl|đt|ph|x|p|h|q|t|f|đ)\s*\.\s*(?=[\w])", re.IGNORECASE)
+_SHORT = re.compile(r"(?<![\w.])(ttnt|ttr|tt|tp|tx|tdp|kp|kdc|sn|nt|km|ql|tl|đt|th|phg|ph|x|p|h|q|t|f|đ)\s*\.\s*(?=[\w])", re.IGNORECASE)
 _SHORT_COLON = re.compile(
     r"(?<!\w)(ttnt|tt|tp|tx|x|p|h|t|xã|xa|phường|phuong|thị trấn|thi tran|huyện|huyen|thành phố|thanh pho|thị xã|thi xa|tỉnh|tinh|thôn|thon|bản|xóm|khối"
     r"|đường)\s*:\s*",
+    re.IGNORECASE,
+)
+_WORD_DOT = re.compile(r"(?<!\w)(xã|phường|thị trấn|thi tran|huyện|huyen|thành phố|thanh pho|thị xã|thi xa|tỉnh)\s*[.=]\s*(?=\w)", re.IGNORECASE)
+#: Labels of a form that was filled in: "Xã/Phường: …", "Quận/Huyện: …", "Tỉnh/TP: …".
+_LABELS = re.compile(
+    r"(?<!\w)(?:xã|phường|thị trấn|tt|quận|huyện|tx|tp|thị xã|thành phố|tỉnh)"
+    r"(?:\s*[/,(]\s*(?:xã|phường|thị trấn|tt|quận|huyện|thị xã|thành phố|tx|tp|thành)\)?)+\s*[:=]",
     re.IGNORECASE,
 )
 _STRONG = re.compile(r"[,;\n|()\[\]{}<>\"“”«»•·:!=~*^@&]|\s[-‐‑‒–—―−/\\]+(?:\s|$)|(?<=\s)[-‐‑‒–—―−]+|[–—―]|(?:(?<=\w\w)|(?<=\d))\.(?=\s|$)|\s\+\s")
@@ -117,7 +128,9 @@ class Reader:
         for pattern, to in _ABBREVIATIONS:
             text = pattern.sub(to, text)
         text = _CODES.sub(_code, text)
+        text = _LABELS.sub(" , ", text)
         text = _SHORT_COLON.sub(r"\1 ", text)
+        text = _WORD_DOT.sub(r"\1 ", text)
         text = _INITIALS.sub(_initials, text)
         text = _SHORT.sub(rf"\1{DOT} ", text)
         found = []
@@ -257,7 +270,19 @@ class Reader:
                 if end > at + 1 and _TABLE.get((keys[end - 1],), ("",))[0] in (COMMUNE, DISTRICT, PROVINCE) and spelling.has_marks(tokens[end - 1]):
                     break
                 yield end, 6.0 + 0.2 * (end - at), self._item(kind, tokens, at, end, " ".join(plains[at:end]), unit, frozenset(), part)
+        yield from self._misspelt(tokens, keys, plains, start, part)
         yield start + 1, 5.0, self._item("unknown", tokens, start, start + 1, plains[start], "", frozenset(), part)
+
+    def _misspelt(self, tokens, keys, plains, start, part):  # type: ignore[no-untyped-def]
+        """A unit word with wrong marks ("Xả", "Huyên") before a name of its kind (R6)."""
+        for length in (2, 1):
+            at = start + length
+            marker = _MISSPELT.get(" ".join(plains[start:at]))
+            if marker is None or at >= len(tokens) or tuple(keys[start:at]) in _TABLE or not spelling.has_marks(" ".join(tokens[start:at])):
+                continue
+            for end, extra, plain, roles in self._names(tokens, keys, plains, at):
+                if marker[0] in roles or (marker[0] == PROVINCE and "province" in roles):
+                    yield end, 1.7 + extra, self._item(marker[0], tokens, at, end, plain, marker[1], roles, part)
 
     def _place(self, tokens, keys, plains, start, at, unit, part):  # type: ignore[no-untyped-def]
         """A hamlet, street, gate or block: all that follows up to the next unit word; of "Khối 5 Vĩnh Trại" the number only (R3)."""
@@ -282,7 +307,10 @@ class Reader:
             roles = self.words.roles.get(plain)
             if roles:
                 written = " ".join(keys[start : start + length])
-                is_other = any(spelling.has_marks(t) for t in tokens[start : start + length]) and written not in self.words.exact[plain]
+                exact = self.words.exact[plain]
+                is_other = any(spelling.has_marks(t) for t in tokens[start : start + length]) and written not in exact
+                # Marks tell tỉnh Thanh Hóa from xã Thành Hòa; without them it can be either.
+                roles = exact[written] if written in exact and spelling.has_marks(" ".join(tokens[start : start + length])) else roles
                 yield start + length, 0.6 if is_other else 0.0, plain, frozenset(roles)
 
     def _item(self, kind, tokens, start, end, plain, unit, roles, part):  # type: ignore[no-untyped-def]

@@ -191,7 +191,7 @@ class Resolver:
                     others.append(item)
             elif item.kind == "name":
                 if not item.roles & {"commune", "district"}:
-                    is_contradicted = n != last and has_home_district
+                    is_contradicted = n != last and (has_home_district or any("district" in i.roles for i in items[n + 1 :]))
                     doubtful |= is_contradicted
                     if not is_contradicted:
                         others.append(item)
@@ -281,7 +281,8 @@ class Resolver:
         is_reversed = bool(provinces) and provinces[0] == 0 and len(provinces) == 1 and len(names) > 0 and items[0].kind in ("name", "province")
         order = list(reversed(names)) if is_reversed else names
         if len(order) == 1:
-            return self._alone(order[0], index, look(order[0], None))
+            found = self._alone(order[0], index, look(order[0], None))
+            return replace(found, is_sure=False, rule="R10") if found.is_sure and not provinces and self._may_be_elsewhere(order[0]) else found
         last, before_last = order[-1], order[-2]
         said = self._district_of_name(last)
         if said and "commune" in before_last.roles:
