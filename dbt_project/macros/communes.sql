@@ -38,24 +38,6 @@
     where c.{{ code }} is not null)
 {%- endmacro %}
 
-{# Registers by as-of date in force on each piece: the newest not later than the day; before the first, the first (RULINGS 12). A register of a
-   unit that a reform made ends those of the units it took over. #}
-{% macro registers_in_force(lists) -%}
-  (select l.geography, l.commune_code, l.as_of, p.piece_code,
-          case when row_number() over (partition by p.piece_code order by l.as_of, l.geography) = 1 then {{ beginning() }} else l.as_of end as valid_from,
-          coalesce(lead(l.as_of) over (partition by p.piece_code order by l.as_of, l.geography), {{ forever() }}) as valid_to
-     from (select distinct geography, commune_code, as_of from {{ lists }}) as l
-     join {{ ref('int_pieces') }} as p on p.geography = l.geography and p.commune_code = l.commune_code)
-{%- endmacro %}
-
-{# The same for the unit as a whole: in force as long as it is on any of its pieces. #}
-{% macro lists_in_force(lists) -%}
-  (select geography, commune_code, as_of, min(valid_from) as valid_from, max(valid_to) as valid_to
-     from {{ registers_in_force(lists) }} as r
-    where valid_from < valid_to
-    group by geography, commune_code, as_of)
-{%- endmacro %}
-
 {# Whole numbers of places shared out to their pieces by largest remainder: the larger rest first, then the larger share, then the lower code.
    Sums are conserved exactly; null stays null. `relation` has place_code, `keys` and `measures`. #}
 {% macro shared_out(relation, keys, measures) -%}

@@ -17,6 +17,5 @@ with place as (
 
 select s.piece_code, s.place_code, s.as_of, f.valid_from, f.valid_to, s.households, s.hamlets
 from {{ shared_out('place', ['geography', 'unit_code', 'as_of'], ['households', 'hamlets']) }} as s
-join {{ registers_in_force(ref('stg_registers__hamlets')) }} as f
-    on f.geography = s.geography and f.commune_code = s.unit_code and f.as_of = s.as_of and f.piece_code = s.piece_code
-where f.valid_from < f.valid_to
+join {{ ref('int_registers__in_force') }} as f
+    on f.dataset = 'hamlets' and f.geography = s.geography and f.commune_code = s.unit_code and f.as_of = s.as_of and f.piece_code = s.piece_code

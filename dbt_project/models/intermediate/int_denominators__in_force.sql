@@ -23,5 +23,6 @@ select
     f.valid_from,
     f.valid_to
 from list as l
-join {{ lists_in_force(ref('stg_registers__hamlets')) }} as f
-    on f.geography = l.geography and f.commune_code = l.unit_code and f.as_of = l.as_of
+join {{ ref('int_registers__by_place') }} as f
+    on f.dataset = 'hamlets' and f.geography = l.geography and f.unit_code = l.unit_code and f.as_of = l.as_of
+    and f.place_code = {{ place_code('l.geography', 'l.unit_code') }}

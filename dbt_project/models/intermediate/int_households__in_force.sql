@@ -2,15 +2,6 @@
    code, and so its identity, when its commune merges or splits. #}
 {{ config(indexes=[{'columns': ['household_code']}]) }}
 
-with in_force as (
-    select f.geography, f.commune_code as unit_code, f.as_of, p.place_code, min(f.valid_from) as valid_from, max(f.valid_to) as valid_to
-    from {{ registers_in_force(ref('stg_registers__households')) }} as f
-    join {{ ref('int_place_pieces') }} as p
-        on p.geography = f.geography and p.commune_code = f.commune_code and p.piece_code = f.piece_code
-    where f.valid_from < f.valid_to
-    group by f.geography, f.commune_code, f.as_of, p.place_code
-)
-
 select
     h.household_code,
     l.place_code as commune_code,
@@ -26,6 +17,6 @@ select
     h.source_row
 from {{ ref('stg_registers__households') }} as h
 left join {{ ref('int_hamlet_places') }} as a on a.geography = h.geography and a.commune_code = h.commune_code and a.hamlet = h.hamlet
-join in_force as l
-    on l.geography = h.geography and l.unit_code = h.commune_code and l.as_of = h.as_of
+join {{ ref('int_registers__by_place') }} as l
+    on l.dataset = 'households' and l.geography = h.geography and l.unit_code = h.commune_code and l.as_of = h.as_of
     and l.place_code = coalesce(a.place_code, {{ place_code('h.geography', 'h.commune_code') }})

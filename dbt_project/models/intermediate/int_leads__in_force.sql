@@ -5,8 +5,8 @@ with newest as (
     from {{ ref('stg_registers__leads') }} as l
     where exists (
         select 1
-        from {{ registers_in_force(ref('stg_registers__leads')) }} as f
-        where f.geography = l.geography and f.commune_code = l.commune_code and f.as_of = l.as_of and f.valid_to = {{ forever() }}
+        from {{ ref('int_registers__in_force') }} as f
+        where f.dataset = 'leads' and f.geography = l.geography and f.commune_code = l.commune_code and f.as_of = l.as_of and f.valid_to = {{ forever() }}
     )
 ),
 

@@ -19,5 +19,6 @@ select
 from {{ ref('stg_registers__team_members') }} as m
 left join {{ ref('int_hamlet_places') }} as a
     on a.geography = m.geography and a.commune_code = m.commune_code and a.hamlet = parse.hamlet(m.hamlet_raw)
-join {{ lists_in_force(ref('stg_registers__team_members')) }} as l
-    on l.geography = m.geography and l.commune_code = m.commune_code and l.as_of = m.as_of
+join {{ ref('int_registers__by_place') }} as l
+    on l.dataset = 'teams' and l.geography = m.geography and l.unit_code = m.commune_code and l.as_of = m.as_of
+    and l.place_code = {{ place_code('m.geography', 'm.commune_code') }}

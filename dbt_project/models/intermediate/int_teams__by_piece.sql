@@ -3,6 +3,5 @@
 
 select s.piece_code, s.place_code, s.as_of, f.valid_from, f.valid_to, s.team_members, s.team_members_trained, s.hamlets_with_team
 from {{ shared_out(ref('int_teams__in_force'), ['geography', 'unit_code', 'as_of'], ['team_members', 'team_members_trained', 'hamlets_with_team']) }} as s
-join {{ registers_in_force(ref('stg_registers__team_members')) }} as f
-    on f.geography = s.geography and f.commune_code = s.unit_code and f.as_of = s.as_of and f.piece_code = s.piece_code
-where f.valid_from < f.valid_to
+join {{ ref('int_registers__in_force') }} as f
+    on f.dataset = 'teams' and f.geography = s.geography and f.commune_code = s.unit_code and f.as_of = s.as_of and f.piece_code = s.piece_code
