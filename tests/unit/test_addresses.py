@@ -205,7 +205,8 @@ HARD = [
     # R13
     ("Xã ��ng �, huyện Bắc Sơn", CAMPAIGN, "?06337"), ("X? V?n Linh, Chi L?ng", CAMPAIGN, "?06505"), ("xã T□n Th□nh, Lạng Sơn", CAMPAIGN, "?06250|06379|06442"),
     # R14
-    ("05977 Phường Vĩnh Trại", CAMPAIGN, "05977"), ("05977 Phường Vĩnh Trại", NOW, "05977"), ("05980 Phường Đông Kinh", NOW, "05977"),
+    ("05977 Phường Vĩnh Trại", CAMPAIGN, "05977"), ("05977 Phường Vĩnh Trại", NOW, "?05977"), ("05980 Phường Đông Kinh", NOW, "?05977"),
+    ("06511 Xã Quang Lang, Chi Lăng", CAMPAIGN, "06463"), ("05971 Phường Hoàng Văn Thụ", NOW, "06187"), ("06103 Xã Hòa Bình", NOW, "?06103|06253|06391|06505"),
     ("06541 xã Mẫu Sơn", CAMPAIGN, "?06238|06532|06541"), ("06541 xã Mẫu Sơn", NOW, "06541"), ("06343", NOW, "?06325"), ("99999", CAMPAIGN, "?"),
     ("187", CAMPAIGN, "?"), ("20-187", CAMPAIGN, "?"), ("20-180-06523", CAMPAIGN, "?06523"), ("2018706523", CAMPAIGN, "06523"), ("06505, Chi Lăng", CAMPAIGN, "06505"),
     ("06523 Xã Chi Lăng, huyện Tràng Định", CAMPAIGN, "?06034|06523"), ("24-215-07288", CAMPAIGN, "out"), ("06523, tỉnh Bắc Giang", CAMPAIGN, "?06523"), ("6523.0", CAMPAIGN, "06523"), ("Xã Vạn Linh, Chi Lăng (6505)", CAMPAIGN, "06505"),

@@ -69,10 +69,12 @@ def test_damaged_rows_keep_their_place(run):
     found = run(
         'id,raw_text,record_date\nA,06505,2021-09-15\nB,"xã Vạn Linh,2021-09-15\nC,06523,2021-09-15\nD\nE,06505,not a day\nF,Chi Lăng, Lạng Sơn,2021-09-15\n'
         '"G,06505,2021-09-15\nH,"06505",2021-09-15\nI,06505,\n,06505,2021-09-15\nA,06505,2021-09-15\n'
+        'J,"tổ ""3"", xã Vạn Linh",2021-09-15\nK,5" ống - xã Vạn Linh,2021-09-15\nL,06505,2021-09-15\n'
     )  # fmt: skip
     assert [(r["id"], r["status"], r["rule"]) for r in found] == [
         ("A", "resolved", "R14"), ("B", "ambiguous", "row"), ("C", "resolved", "R14"), ("D", "ambiguous", "R8"), ("E", "ambiguous", "R8"), ("F", "ambiguous", "row"),
         ("G", "ambiguous", "row"), ("H", "resolved", "R14"), ("I", "ambiguous", "R8"), ("", "resolved", "R14"), ("A", "resolved", "R14"),
+        ("J", "resolved", "R3"), ("K", "resolved", "R3"), ("L", "resolved", "R14"),
     ]  # fmt: skip
 
 

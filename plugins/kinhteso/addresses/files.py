@@ -134,7 +134,9 @@ def _records(lines: Iterator[str], delimiter: str, columns: int, day_at: int) ->
             yield _cells(joined, delimiter), True
         else:
             waiting[:0] = taken
-            yield [c.strip('"') for c in next(csv.reader([line], delimiter=delimiter, quoting=csv.QUOTE_NONE), [])], False
+            cells = next(csv.reader([line], delimiter=delimiter, quoting=csv.QUOTE_NONE), [])
+            is_inside = len(cells) == columns and not any(c.lstrip().startswith('"') for c in cells)  # a mark within a cell opens nothing
+            yield [c.strip('"') if not is_inside else c for c in cells], is_inside
 
 
 def _header(first: str) -> tuple[str, dict[str, int], int]:

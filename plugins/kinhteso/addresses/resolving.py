@@ -443,12 +443,13 @@ class Resolver:
             return Resolution(RESOLVED, code, rule="R14")
         if unit and any(e.is_current and e.unit.code == code for e in found.entries):
             return Resolution(RESOLVED, code, rule="R14")
-        agreed = {(e.key, e.type) for e in found.entries if not e.is_future}
-        went = [e.targets for e in olds[code] if (e.key, e.type) in agreed]
-        targets = went[0] if went else found.codes if found.is_sure else frozenset()
-        if len(targets) == 1 and (bool(went) if unit is None else targets == {code}):
-            return Resolution(RESOLVED, next(iter(targets)), rule="R14+R7")
-        return _ambiguous(nowadays | (targets or found.codes), "R14")
+        # Neither the code nor the name is in force: both may be of one unit of an earlier list.
+        is_old = unit is None and not any(e.is_current for e in found.entries)
+        agreed = {(e.key, e.type) for e in found.entries if is_old and not e.is_future}
+        went = next((e.targets for e in olds[code] if (e.key, e.type) in agreed), frozenset())
+        if len(went) == 1:
+            return Resolution(RESOLVED, next(iter(went)), rule="R14+R7")
+        return _ambiguous(nowadays | (went or found.codes), "R14")
 
     def _entries(self, index: Index, code: str) -> list[Entry]:
         current = [e for e in index.by_plain.get(_entry_plain(index, code), ()) if e.is_current and e.unit.code == code]

@@ -206,13 +206,15 @@ def _from_utf8(text: str) -> str | None:
 
 
 def _from_tcvn3(text: str) -> str | None:
-    if any(c not in TCVN3 and not (c.isascii() or c == "\u00a0") for c in text):
+    if max(text) > "\xff" or any(c not in TCVN3 and not (c.isascii() or c == "\u00a0") for c in text):
         return None
     return "".join(TCVN3.get(c, c) for c in text)
 
 
 def _from_vni(text: str) -> str | None:
     """Whole only if each character beyond ASCII has its part in a pair."""
+    if max(text) > "\xff":
+        return None
     text = text.replace("\u00a0", " ")
     pieces = _VNI_PIECE.findall(text)
     return "".join(VNI.get(p, p) for p in pieces) if sum(map(len, pieces)) == len(text) else None
