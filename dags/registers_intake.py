@@ -8,7 +8,7 @@ ACCEPTED = Asset("kinhteso://registers/accepted")
 DOC = """
 ## What
 Looks into the inbox and takes new forms R1–R5: each file is landed byte for byte, loaded and judged. The as-of date is read from the form itself; of one
-commune and as-of date the file that came last counts.
+commune and as-of date the file that came last counts. Forms whose commune an operator has decided since (docs/addresses.md) are judged again.
 
 ## In and out
 In: the folder `KINHTESO_REGISTERS_INBOX`. Out: the landing, `raw.registers_*`, the ledger `ops.export`, and the asset

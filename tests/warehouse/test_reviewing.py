@@ -91,6 +91,12 @@ def test_an_ambiguous_commune_waits_and_flows_on_when_it_is_decided(db, settings
     assert take(db, settings) == ([], []) and db.execute(actions).fetchone() == before, "once"
 
 
+def test_a_number_in_a_name_is_masked(db, settings, seeds):
+    put(settings, "Xã Vạn Linh", "Xã Lạ 0900 000 123")
+    take(db, settings)
+    assert [(r[0], r[3]) for r in listed(db)] == [("xã lạ […], huyện chi lăng", "R9")]
+
+
 def test_a_corrected_form_ends_the_wait(db, settings, seeds):
     put(settings, "Xã Vạn Linh", "Chi Lăng")
     take(db, settings)

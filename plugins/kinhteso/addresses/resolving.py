@@ -330,7 +330,7 @@ class Resolver:
         every = [e for e in index.by_plain.get(plain, ()) if e.is_current or e.is_future or self._on("R7")]
         fits = [e for e in every if not e.is_future]
         if not fits:
-            return Found(frozenset().union(*(e.targets for e in every)), False, "R8", tuple(every))
+            return Found(frozenset().union(*(e.targets for e in every)), False, "R8" if every else "R9", tuple(every))
         if not self._on("R2"):
             fits = [e for e in fits if e.exact == exact or spelling.letters(e.exact) == spelling.letters(exact)]
         is_exact = (lambda e: e.key == name) if self._on("R2") else (lambda e: e.exact == exact)
