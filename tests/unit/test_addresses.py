@@ -151,6 +151,7 @@ HARD = [
     ("Thôn Nà Cạn Vạn Linh Chi Lăng", CAMPAIGN, "?06505"), ("Khối2,P.VĩnhTrại,TPLạngSơn", CAMPAIGN, "05977"), ("12 Hùng Vương, Chi Lăng, TP Lạng Sơn", CAMPAIGN, "05983"),
     ("Xã/Phường: Vạn Linh, Quận/Huyện: Chi Lăng, Tỉnh/TP: Lạng Sơn", CAMPAIGN, "06505"), ("Huyện: Chi Lăng; Xã: Vạn Linh; Thôn: Nà Cạn", CAMPAIGN, "06505"),
     ("Thị trấn. Chi Lăng", CAMPAIGN, "06466"), ("Xả Vạn Linh, Huyên Chi Lăng", CAMPAIGN, "06505"), ("Th.trấn Đồng Mỏ", CAMPAIGN, "06463"),
+    ("Đình Lập Lạng Sơn", CAMPAIGN, "?06613|06628"), ("Hồ Sơn Hữu Lũng", CAMPAIGN, "06451"), ("Hồ Nà Tâm, P. Vĩnh Trại", CAMPAIGN, "05977"),
     # order and separators
     ("huyện Chi Lăng, xã Hòa Bình", CAMPAIGN, "06508"), ("Lạng Sơn, Chi Lăng, Hòa Bình", CAMPAIGN, "06508"), ("Cao Lộc, Gia Cát", CAMPAIGN, "06235"),
     ("Xã Hòa Bình (Chi Lăng)", CAMPAIGN, "06508"), ("xã Vạn Linh\nhuyện Chi Lăng\ntỉnh Lạng Sơn", CAMPAIGN, "06505"), ("xã Vạn Linh/huyện Chi Lăng", CAMPAIGN, "06505"),

@@ -92,7 +92,7 @@ _LABELS = re.compile(
     r"(?:\s*[/,(]\s*(?:xã|phường|thị trấn|tt|quận|huyện|thị xã|thành phố|tx|tp|thành)\)?)+\s*[:=]",
     re.IGNORECASE,
 )
-_STRONG = re.compile(r"[,;\n|()\[\]{}<>\"“”«»•·:!=~*^@&]|\s[-‐‑‒–—―−/\\]+(?:\s|$)|(?<=\s)[-‐‑‒–—―−]+|[–—―]|(?:(?<=\w\w)|(?<=\d))\.(?=\s|$)|\s\+\s")
+_STRONG = re.compile(r"[,;\n|()\[\]{}<>\"“”«»•·、،:!=~*^@&]|\s[-‐‑‒–—―−/\\]+(?:\s|$)|(?<=\s)[-‐‑‒–—―−]+|[–—―]|(?:(?<=\w\w)|(?<=\d))\.(?=\s|$)|\s\+\s")
 _WEAK = re.compile(r"([-‐‑‒−_/\\.+]+)")
 _CODES = re.compile(
     r"(?<![\w.])(?:(?P<p1>\d{2}(?=[-./_ ])|20)(?P<s>[-./_ ]?)(?P<d1>\d{3})(?P=s)(?P<c1>\d{5})|(?P<p2>\d{2})[-./_](?P<c2>\d{5})|(?P<d3>\d{3})[-./_](?P<c3>\d{5})"
@@ -240,7 +240,9 @@ class Reader:
             if start == 0:
                 yield from self._place(tokens, keys, plains, 0, 0, "street", part)
             return
+        begins_name = False
         for end, extra, plain, roles in self._names(tokens, keys, plains, start):
+            begins_name |= extra == 0 and end > start + 1
             yield end, 2.0 + extra, self._item("name", tokens, start, end, plain, "", roles, part)
         for length in range(min(_LONGEST_MARKER, size - start), 0, -1):
             at = start + length
@@ -251,6 +253,8 @@ class Reader:
             if kind == NOISE:
                 yield at, 1.5, self._item(NOISE, tokens, start, at, "", "", frozenset(), part)
                 continue
+            if kind == PLACE and begins_name and length == 1:
+                continue  # Hồ Sơn is no lake, Đình Lập no temple
             if kind == PLACE:
                 yield from self._place(tokens, keys, plains, start, at, unit, part)
                 continue
