@@ -172,6 +172,52 @@ def test_every_cell_of_every_measure_is_what_its_entities_add_up_to(built, conn)
     assert not empty, f"the world has to exercise every measure: {empty}"
 
 
+def test_districts_and_the_province_are_explained_too(built, conn):
+    wrong, told = [], 0
+    with conn.cursor() as cursor:
+        columns = {level: {c.name for c in cursor.execute(f"select * from bi.{table} limit 0").description} for level, (table, _) in explaining.LEVELS.items()}
+    for level, unit, geography in (("district", "187", "2021"), ("district", "180", "2021"), ("province", "20", "2021"), ("province", "20", "2025")):
+        for day in (date(2021, 7, 19), date(2021, 8, 20), LAST):
+            for kpi in KPIS.keys() & columns[level]:
+                answer = explaining.explain(conn, Cell(unit, day, kpi, geography, level))
+                wrong += [(level, unit, day, p.en) for p in answer.problems]
+                told += 1
+    assert not wrong, wrong[:10]
+    assert told > 500
+    with pytest.raises(explaining.NoSuchCell, match="has no rates_held"):
+        explaining.explain(conn, Cell("187", LAST, "rates_held", level="district"))
+    with pytest.raises(explaining.NoSuchCell, match="there is no level 'village'"):
+        explaining.explain(conn, Cell("187", LAST, "stores", level="village"))
+
+
+def test_a_published_value_of_a_release_is_told_and_each_move_since(built, conn):
+    moved = conn.execute(
+        """select n.commune_code, n.date, o.orders_placed, n.orders_placed from bi.kpi_commune_daily_as_published as o
+           join bi.kpi_commune_daily as n using (geography, commune_code, date)
+           where o.release_id = 1 and n.geography = '2021' and o.orders_placed <> n.orders_placed limit 1"""
+    ).fetchone()
+    assert moved, "the version 2 has to move a value"
+    answer = explaining.explain(conn, Cell(moved[0], moved[1], "orders_placed"), release=1)
+    assert (answer.published, answer.explanation.value, answer.release["release_id"]) == (moved[2], moved[3], 1)
+    shown = "\n".join(telling.text(answer))
+    assert "as published in release 1" in shown and f"nay · now = {moved[3]}" in shown
+    if conn.execute("select to_regclass('bi.kpi_restatement') is not null").fetchone()[0]:
+        assert answer.restatements and not answer.problems and "5. Vì sao đã thay đổi" in shown and f"{moved[2]} → {moved[3]}" in shown
+    with pytest.raises(explaining.NoSuchCell, match="there are releases 1 to 2"):
+        explaining.explain(conn, Cell(moved[0], moved[1], "orders_placed"), release=9)
+
+
+def test_moves_that_do_not_connect_are_said():
+    def move(release, old, new):
+        return {"release_id": release, "old_value": old, "new_value": new}
+
+    assert explaining._moves_agree(3, [move(2, Decimal("3"), Decimal("5")), move(4, 5, None)], None) == []
+    assert explaining._moves_agree(Decimal("0.500000"), [], Decimal("0.5")) == []
+    for then, moves, now in ((3, [], 4), (3, [move(2, 4, 5)], 5), (3, [move(2, 3, 5)], 6), ("FULL", [], "STALE_VOSO")):
+        (said,) = explaining._moves_agree(then, moves, now)
+        assert "does not connect" in said.en
+
+
 # ---- what is not as listed is said, and the command fails ----
 
 

@@ -25,6 +25,8 @@ from kinhteso.kpis import KPIS, STORES_OF_HOUSEHOLDS, Kpi, Words
 
 BEGINNING = date(1, 1, 1)
 UNKNOWN = "00000"
+#: Columns that a release stamps on a row; no restatement speaks of them.
+_STAMPS = ("release_id", "published_at")
 _KNOWN = {**KPIS, STORES_OF_HOUSEHOLDS.key: STORES_OF_HOUSEHOLDS}
 
 
@@ -35,14 +37,23 @@ class NoSuchCell(ValueError):
         super().__init__(f"{vi} · {en}")
 
 
+#: Level -> table of `kpi` and `bi`, and its column with the unit's code.
+LEVELS = {
+    "commune": ("kpi_commune_daily", "commune_code"),
+    "district": ("kpi_district_daily", "district_code"),
+    "province": ("kpi_province_daily", "province_code"),
+}
+
+
 @dataclass(frozen=True)
 class Cell:
-    """A figure of `bi.kpi_commune_daily`."""
+    """A figure of `bi.kpi_commune_daily`, or of a district's or the province's table: ``commune`` is the unit's code."""
 
     commune: str
     day: date
     kpi: str
     geography: str = "2021"
+    level: str = "commune"
 
 
 @dataclass(frozen=True)
@@ -124,9 +135,20 @@ def explain(conn: psycopg.Connection[Any], cell: Cell, release: int | None = Non
     """
     if cell.kpi not in KPIS:
         raise NoSuchCell(f"Không có chỉ tiêu {cell.kpi!r}", f"there is no measure {cell.kpi!r} of kpi_commune_daily; there are: {', '.join(KPIS)}.")
+    if cell.level not in LEVELS:
+        raise NoSuchCell(f"Không có cấp {cell.level!r}", f"there is no level {cell.level!r}; there are: {', '.join(LEVELS)}.")
     with conn.transaction(), conn.cursor(row_factory=dict_row) as cursor:
         cursor.execute("set transaction isolation level repeatable read, read only")
         return _Explaining(cursor, cell).answer(release)
+
+
+_FACT = """
+select sum(stores_of_households)::bigint as stores_of_households, sum(stores_unmatched)::bigint as stores_unmatched,
+    sum(rated_households_with_store)::bigint as rated_households_with_store, sum(rated_households_with_payment)::bigint as rated_households_with_payment,
+    sum(rated_lead_households)::bigint as rated_lead_households
+from core.fct_commune_day
+where geography = %s and commune_code = any(%s) and date = %s and platform = 'all' and (commune_code <> '00000' or %s = 'commune')
+"""
 
 
 class _Explaining:
@@ -138,14 +160,14 @@ class _Explaining:
         if not self._there("bi.kpi_commune_daily"):
             raise NoSuchCell("Chưa có bản phát hành nào", "nothing has been released yet. Next: make demo, or make replay FROM=….")
         self.row = self._row("kpi", cell)
-        found = self._one("select commune_name, kick_off, phase from core.dim_commune where geography = %s and commune_code = %s", cell.geography, cell.commune)
-        self.commune = found or {}
-        self.kick_off: date | None = self.commune.get("kick_off")
-        self.places = parts_of.of_unit(cursor, cell.geography, cell.commune)
-        self.fact = self._one(
-            "select * from core.fct_commune_day where geography = %s and commune_code = %s and date = %s and platform = 'all'",
-            cell.geography, cell.commune, cell.day,
-        ) or {}  # fmt: skip
+        units = cursor.execute(
+            "select commune_code, commune_name, district_code, kick_off, phase from core.dim_commune where geography = %s order by 1", (cell.geography,)
+        ).fetchall()
+        code = {"commune": "commune_code", "district": "district_code"}.get(cell.level)
+        self.communes = [u for u in units if code is None or u[code] == cell.commune]
+        self.kick_off: date | None = min((u["kick_off"] for u in self.communes if u["kick_off"]), default=None)
+        self.places = parts_of.of_unit(cursor, cell.geography, [u["commune_code"] for u in self.communes])
+        self.fact = self._one(_FACT, cell.geography, [u["commune_code"] for u in self.communes], cell.day, cell.level) or {}
         self.build = self._one("select build_id, state, business_date, first_day from ops.build order by build_id desc limit 1") or {}
 
     def _one(self, query: str, *parameters: Any) -> dict[str, Any] | None:
@@ -156,7 +178,8 @@ class _Explaining:
         return bool(found and found["there"])
 
     def _row(self, schema: str, cell: Cell) -> dict[str, Any] | None:
-        where = sql.SQL("select * from {}.kpi_commune_daily where geography = %s and commune_code = %s and date = %s").format(sql.Identifier(schema))
+        table, code = LEVELS[cell.level]
+        where = sql.SQL("select * from {} where geography = %s and {} = %s and date = %s").format(sql.Identifier(schema, table), sql.Identifier(code))
         return self.cursor.execute(where, (cell.geography, cell.commune, cell.day)).fetchone()
 
     # ---- the answer ----
@@ -166,6 +189,11 @@ class _Explaining:
         shown = self._row("bi", cell)
         if shown is None or self.row is None:
             raise self._what_there_is()
+        table, code = LEVELS[cell.level]
+        if cell.kpi not in shown:
+            raise NoSuchCell(f"{table} không có {cell.kpi}", f"{table} has no {cell.kpi}, which is of communes.")
+        if release is not None and cell.level != "commune":
+            raise NoSuchCell("Chỉ số liệu xã được lưu theo bản phát hành", "only figures of communes are kept by release; leave RELEASE out.")
         # release_id and published_at are given by the release, not by the build
         row = {**shown, **self.row}
         self.row = row
@@ -175,36 +203,36 @@ class _Explaining:
         published, asked, moves = shown[cell.kpi], None, self._restatements()
         if release is not None:
             asked, published = release, self._as_published(release)
-            told.problems += _moves_agree(published, [m for m in moves if m["release_id"] > release], shown[cell.kpi])
+            if cell.kpi not in _STAMPS and self._there("bi.kpi_restatement"):
+                told.problems += _moves_agree(published, [m for m in moves if m["release_id"] > release], shown[cell.kpi])
         return Answer(
             told,
-            str(shown["commune_name"]),
+            str(shown[code.replace("_code", "_name")]),
             published,
             self._one("select * from bi.release where release_id = %s", asked or shown["release_id"]),
             row,
-            beside.of(self.cursor, cell, told, self.build, sorted(self.places)),
+            beside.of(self.cursor, cell, told, row["completeness"], self.build, sorted(self.places)),
             moves,
             asked,
         )
 
     def _what_there_is(self) -> NoSuchCell:
         cell = self.cell
-        known = self._one(
-            "select min(date) as a, max(date) as b from bi.kpi_commune_daily where geography = %s and commune_code = %s", cell.geography, cell.commune
-        )
+        table, code = LEVELS[cell.level]
+        known = self._one(f"select min(date) as a, max(date) as b from bi.{table} where geography = %s and {code} = %s", cell.geography, cell.commune)
         if known and known["a"]:
             return NoSuchCell(
                 f"{cell.commune} (danh mục {cell.geography}) không có dòng ngày {cell.day}: có từ {known['a']} đến {known['b']}",
                 f"no row for {cell.commune} (list {cell.geography}) on {cell.day}; there are days from {known['a']} to {known['b']}.",
             )
-        lists = self.cursor.execute("select distinct geography from bi.kpi_commune_daily where commune_code = %s order by 1", (cell.commune,)).fetchall()
+        lists = self.cursor.execute(f"select distinct geography from bi.{table} where {code} = %s order by 1", (cell.commune,)).fetchall()  # type: ignore[arg-type]
         there = ", ".join(row["geography"] for row in lists)
         if lists:
             return NoSuchCell(
-                f"Danh mục {cell.geography} không có xã {cell.commune}; mã này thuộc danh mục {there}",
-                f"the list {cell.geography} has no commune {cell.commune}, which is a code of the list {there}: GEOGRAPHY={lists[0]['geography']}.",
+                f"Danh mục {cell.geography} không có đơn vị {cell.commune}; mã này thuộc danh mục {there}",
+                f"the list {cell.geography} has no unit {cell.commune}, which is a code of the list {there}: GEOGRAPHY={lists[0]['geography']}.",
             )
-        return NoSuchCell(f"Không danh mục nào có mã xã {cell.commune}", f"no list has the code {cell.commune} (five digits, as 06505).")
+        return NoSuchCell(f"Không danh mục nào có mã {cell.commune}", f"no list has the code {cell.commune} (five digits, as 06505).")
 
     def _tell_between(self, told: Explanation, shown: Any, built: Any) -> None:
         """What BI shows is not what was built: a build is between, or something is wrong."""
@@ -221,11 +249,11 @@ class _Explaining:
 
     # ---- one measure ----
 
-    def explained(self, key: str, rated: str = "") -> Explanation:
+    def explained(self, key: str, rated: str = "", *, in_communes: bool = False) -> Explanation:
         """A measure of the row: counted, or computed from its parts, and held against its value. ``rated``: only in those parts of the unit that
-        have this figure, as the numerator of a rate or a multiple."""
+        have this figure, as the numerator of a rate or a multiple; ``in_communes``: without what no commune can be told of."""
         kpi = _KNOWN[key]
-        value = (self.row or {}).get(key) if key in KPIS else self.fact.get(key)
+        value = self.fact.get(key) if in_communes else (self.row or {}).get(key)
         told = Explanation(self.cell, kpi, value)
         told.since, told.until = self._days(kpi)
         nothing = self._why_null(kpi)
@@ -235,21 +263,24 @@ class _Explaining:
             told.notes.append(nothing)
         elif key in entities.QUERIES:
             told.parts = [(role, self.explained(part)) for role, part in kpi.parts if kpi.period != "base"]
-            self._list(key, told)
+            self._list(key, told, in_communes=in_communes)
             if rated:
                 self._within(told, rated)
         else:
             having = {"rate": "hamlets" if key == "team_rate" else "households", "multiple": told.kpi.parts[-1][1]}[kpi.kind]
             of_whole = key in ("match_rate", "revenue_growth")
-            told.parts = [(role, self.explained(part, "" if of_whole or part == having else having)) for role, part in kpi.parts]
+            told.parts = [
+                (role, self.explained(part, "" if of_whole or part == having else having, in_communes=key == "match_rate")) for role, part in kpi.parts
+            ]
             told.found = self._computed(told)
         if told.found != told.value:
             told.problems.append(_differs(told))
         return told
 
-    def _list(self, key: str, told: Explanation) -> None:
+    def _list(self, key: str, told: Explanation, *, in_communes: bool) -> None:
         """The entities place by place, each place's against its own figure, and what the unit gets of them."""
-        told.portions = parts_of.portions(self.cursor, self.places, key, self.cell.day)
+        places = {code: place for code, place in self.places.items() if code != UNKNOWN} if in_communes and self.cell.level != "commune" else self.places
+        told.portions = parts_of.portions(self.cursor, places, key, self.cell.day)
         given = [(p.place.code, *self._days(told.kpi, p.place.kick_off), p.as_of) for p in told.portions]
         columns = dict(zip(("places", "since", "until", "as_of"), map(list, zip(*given, strict=True)), strict=True)) if given else {}
         found: dict[tuple[str, str], list[dict[str, Any]]] = {}
@@ -278,7 +309,7 @@ class _Explaining:
         there = {piece: n for p in parts_of.portions(self.cursor, self.places, having, self.cell.day) for piece, n in p.by_piece.items()}
         counted = {piece for piece, n in there.items() if n > 0 or having.endswith("_base")}
         within = sum(n for p in told.portions for piece, n in p.by_piece.items() if piece in counted)
-        if within != told.found:
+        if within != sum(p.taken for p in told.portions):
             told.notes.append(
                 Words(f"Chỉ tính {within} ở các phần của xã có {having}.", f"Only {within} count, in those parts of the unit that have {having}.")
             )
@@ -311,7 +342,7 @@ class _Explaining:
         if told.kpi.kind == "multiple":
             return _quotient(values["value"], values["base"], 4)
         numerator, denominator = values["numerator"], values["denominator"]
-        if denominator and numerator is not None and numerator > denominator and told.kpi.key != "team_rate":
+        if denominator and numerator is not None and numerator > denominator and told.kpi.key != "team_rate" and self.cell.level == "commune":
             return self._held(told)
         return _quotient(numerator, denominator, 6)
 
@@ -336,12 +367,11 @@ class _Explaining:
         """What is no figure over entities: its value as it follows from elsewhere, and that in words."""
         row, kick_off = self.row or {}, self.kick_off
         if key == "phase":
-            return self.commune.get("phase"), [
-                Words(f"Ngày bắt đầu giai đoạn: {kick_off or 'không có'}.", f"Kick-off: {kick_off or 'none'} (seed campaign_phase).")
-            ]
+            phase = min((u["phase"] for u in self.communes if u["phase"]), default=None) if self.cell.level != "province" else None
+            return phase, [Words(f"Ngày bắt đầu giai đoạn: {kick_off or 'không có'}.", f"Kick-off: {kick_off or 'none'} (seed campaign_phase).")]
         if key == "phase_day":
             told = Words(f"{self.cell.day} − {kick_off or 'không có'}.", f"{self.cell.day} − {kick_off or 'none'}.")
-            return (self.cell.day - kick_off).days if kick_off else None, [told]
+            return (self.cell.day - kick_off).days if kick_off and self.cell.level != "province" else None, [told]
         if key == "rates_held":
             above = [
                 f"{name}_rate"
@@ -361,7 +391,7 @@ class _Explaining:
 
     def _completeness(self) -> tuple[str, list[Words]]:
         """The word of the day from what was accepted of it (RULINGS 14)."""
-        shared = self._estimated()
+        shared = self._estimated() if self.cell.level == "commune" else []
         if shared:
             return "ESTIMATED", [Words(f"Có số liệu phải chia: {', '.join(shared)}.", f"Figures had to be shared out: {', '.join(shared)}.")]
         there = self.cursor.execute(beside.ACCEPTED, {"day": self.cell.day}).fetchall()
@@ -402,14 +432,16 @@ class _Explaining:
     # ---- what was published, and why it moved ----
 
     def _restatements(self) -> list[dict[str, Any]]:
-        if not self._there("bi.kpi_restatement"):
+        if self.cell.level != "commune" or not self._there("bi.kpi_restatement"):
             return []
-        return self.cursor.execute(
+        found = self.cursor.execute(
             """select r.*, e.source, e.dataset, e.business_day, e.version, e.origin as file from bi.kpi_restatement as r
                left join ops.export as e on e.export_id = r.export_id
                where r.geography = %s and r.commune_code = %s and r.date = %s and r.kpi = %s order by r.release_id, r.restatement_id""",
             (self.cell.geography, self.cell.commune, self.cell.day, self.cell.kpi),
         ).fetchall()
+        # words (completeness, rates_held) move as texts
+        return [m | {side: m.get(side.replace("value", "text")) if m[side] is None else m[side] for side in ("old_value", "new_value")} for m in found]
 
     def _as_published(self, release: int) -> Any:
         if not self._there("bi.kpi_commune_daily_as_published"):

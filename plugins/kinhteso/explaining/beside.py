@@ -112,16 +112,12 @@ class Beside:
     unknown: dict[str, Any] = field(default_factory=dict)
 
 
-def of(cursor: psycopg.Cursor[dict[str, Any]], cell: Cell, told: Explanation, build: dict[str, Any], places: list[str]) -> Beside:
+def of(cursor: psycopg.Cursor[dict[str, Any]], cell: Cell, told: Explanation, completeness: str, build: dict[str, Any], places: list[str]) -> Beside:
     """What stands beside ``cell``, of the datasets that its measure is made of."""
     from kinhteso.explaining import entities
 
     sources, since, until = list(told.kpi.sources), told.since or cell.day, told.until or cell.day
-    found = Beside()
-    row = cursor.execute(
-        "select completeness from kpi.kpi_commune_daily where geography = %s and commune_code = %s and date = %s", (cell.geography, cell.commune, cell.day)
-    ).fetchone()
-    found.completeness = row["completeness"] if row else ""
+    found = Beside(completeness)
     if not build.get("first_day") or cell.day >= build["first_day"]:
         needed = cursor.execute(ACCEPTED, {"day": cell.day}).fetchall()
         found.carried = [n for n in needed if not n["is_accepted"] and f"{n['platform']}/{n['dataset']}" in sources]
@@ -131,7 +127,7 @@ def of(cursor: psycopg.Cursor[dict[str, Any]], cell: Cell, told: Explanation, bu
     for key, dataset in (("stores_unmatched", "stores"), ("accounts_unmatched", "accounts")):
         if told.kpi.key != key and "registers/households" in sources and any(s.endswith(f"/{dataset}") for s in sources):
             found.unmatched[key] = _named(cursor, entities.query(key), places, until)
-    if told.kpi.in_00000 is False and told.kpi.kind != "attribute":
+    if not told.kpi.in_00000 and told.kpi.kind != "attribute" and cell.level == "commune":
         unknown = cursor.execute(
             """select stores, stores_unmatched, accounts, accounts_unmatched from kpi.kpi_commune_daily
                where geography = %s and commune_code = '00000' and date = %s""",

@@ -6,7 +6,7 @@ in two, each piece gets its share by largest remainder, and the unit the sum of 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import ROUND_FLOOR, Decimal, localcontext
@@ -69,20 +69,20 @@ def shared_out(value: int, shares: Mapping[str, Decimal]) -> dict[str, int]:
     return parts
 
 
-def of_unit(cursor: psycopg.Cursor[dict[str, Any]], geography: str, commune: str) -> dict[str, Place]:
-    """Every place that has a piece in the unit, by its code."""
+def of_unit(cursor: psycopg.Cursor[dict[str, Any]], geography: str, communes: Sequence[str]) -> dict[str, Place]:
+    """Every place that has a piece in the unit, which is one commune of a list or several, by its code."""
     found: dict[str, dict[str, dict[str, Any]]] = {}
     for row in cursor.execute(
         """select m.place_code, m.piece_code, m.share, bool_or(u.commune_code is not null) as is_ours, min(k.kick_off) as kick_off
            from intermediate.int_place_pieces as m
-           left join intermediate.int_pieces as u on u.piece_code = m.piece_code and u.geography = %(geography)s and u.commune_code = %(commune)s
+           left join intermediate.int_pieces as u on u.piece_code = m.piece_code and u.geography = %(geography)s and u.commune_code = any(%(communes)s)
            left join intermediate.int_pieces as d on d.piece_code = m.piece_code
            left join seeds.campaign_phase as k on k.district_code = d.first_district_code
            where m.place_code in (
                select x.place_code from intermediate.int_place_pieces as x join intermediate.int_pieces as y on y.piece_code = x.piece_code
-               where y.geography = %(geography)s and y.commune_code = %(commune)s)
+               where y.geography = %(geography)s and y.commune_code = any(%(communes)s))
            group by m.place_code, m.piece_code, m.share""",
-        {"geography": geography, "commune": commune},
+        {"geography": geography, "communes": list(communes)},
     ):
         found.setdefault(row["place_code"], {})[row["piece_code"]] = row
     return {

@@ -21,7 +21,7 @@ _FORMULA = re.compile(r"^[=+\-@\t\r]")
 _NUMBER = re.compile(r"^-\d+(\.\d+)?$")
 
 CSV_COLUMNS = (
-    "geography", "commune_code", "date", "kpi", "part", "part_value", "entity", "amount", "role", "note", "source", "dataset", "unit", "business_day",
+    "geography", "level", "unit_code", "date", "kpi", "part", "part_value", "entity", "amount", "role", "note", "source", "dataset", "unit", "business_day",
     "version", "export_state", "file", "file_row", "source_row", "landing_path",
 )  # fmt: skip
 
@@ -171,7 +171,7 @@ def csv_rows(answer: Answer) -> Iterator[tuple[Any, ...]]:
     """One row per entity and row of a delivery, whole; an entity's amount stands once, so that the column adds up to the cell."""
     cell = answer.explanation.cell
     for path, one in walk(answer.explanation):
-        head = (cell.geography, cell.commune, cell.day, cell.kpi, path, one.value)
+        head = (cell.geography, cell.level, cell.commune, cell.day, cell.kpi, path, one.value)
         if not one.entities:
             yield (*head, *([None] * (len(CSV_COLUMNS) - len(head))))
         for entity in one.entities:

@@ -558,6 +558,9 @@ def explain(arguments: argparse.Namespace) -> int:
     try:
         day, release = date.fromisoformat(arguments.day or ""), int(arguments.release) if arguments.release else None
         limit = int(arguments.limit) if arguments.limit else telling.LISTED
+        level = arguments.level or "commune"
+        unit = (arguments.commune if level == "commune" else "") or arguments.unit or ("20" if level == "province" else "")
+        cell = explaining.Cell(unit, day, arguments.kpi, arguments.geography or "2021", level)
         if arguments.format not in ("", "text", "csv"):
             raise ValueError(f"FORMAT is text or csv, not {arguments.format!r}")
     except ValueError as error:
@@ -567,7 +570,7 @@ def explain(arguments: argparse.Namespace) -> int:
     landing = Landing(stack.env.get("KINHTESO_LANDING") or str(stack.home / "landing"))
     try:
         with open_warehouse(stack) as conn:
-            answer = explaining.explain(conn, explaining.Cell(arguments.commune, day, arguments.kpi, arguments.geography or "2021"), release)
+            answer = explaining.explain(conn, cell, release)
             proving.prove(conn, answer, landing)
     except explaining.NoSuchCell as error:
         print(str(error), file=sys.stderr)
@@ -729,7 +732,7 @@ def main() -> int:
     again.add_argument("last", nargs="?")
     again.set_defaults(run=replay)
     back_to_rows = commands.add_parser("explain")
-    for option in ("commune", "date", "kpi", "geography", "release", "format", "limit"):
+    for option in ("commune", "level", "unit", "date", "kpi", "geography", "release", "format", "limit"):
         back_to_rows.add_argument(f"--{option}", dest="day" if option == "date" else option, default="")
     back_to_rows.set_defaults(run=explain)
     for name, run, action in (
