@@ -233,6 +233,33 @@ def test_written_together(one, data):
     assert found.code == unit.code or unit.code in found.candidates, glued
 
 
+@pytest.mark.parametrize(
+    "shape",
+    [
+        "{n} {d} tỉnh Lạng Sơn", "thôn Nà Bó {n} {d}", "{s} {ds} Lạng Sơn", "{s}-{ds}-Lạng Sơn", "Lạng Sơn, {ds}, {s}", "Khối 3 {s}, {ds}, Lạng Sơn", "Nà Bó, {s}, {ds}",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize(
+    "write", [str, spelling.plain, lambda t: spelling.letters(t.lower()), lambda t: t.upper()], ids=["as it is", "plain", "small", "capitals"]
+)
+def test_no_shape_gives_another_commune(shape, write):
+    """Without separators, without marks, in other orders: each unit is found, or is among the candidates."""
+    for unit, day in UNITS:
+        text = write(shape.format(n=unit.name, d=unit.district_name, s=unit.short_name, ds=names.short_district(unit.district_name)))
+        found = resolver().resolve(text, day)
+        assert found.code == unit.code or unit.code in found.candidates, text
+
+
+def test_all_in_one_word():
+    wrong = []
+    for unit, day in UNITS:
+        text = spelling.letters(f"{unit.name}{unit.district_name}".lower()).replace(" ", "")
+        found = resolver().resolve(text, day)
+        if found.code != unit.code and unit.code not in found.candidates:
+            wrong.append((text, found))
+    assert wrong == []
+
+
 @more
 @given(units)
 def test_without_marks_it_is_the_one_or_among_the_candidates(one):

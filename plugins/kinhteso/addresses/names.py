@@ -233,6 +233,7 @@ class Words:
     def __init__(self, lists: Lists):
         self.roles: dict[str, set[str]] = defaultdict(set)
         self.exact: dict[str, dict[str, set[str]]] = defaultdict(dict)  # plain key -> keys with marks of what is called so -> their roles
+        self.spelled: set[str] = set()  # names in letters without marks, y as y
         self.districts: dict[str, list[District]] = defaultdict(list)
         self.provinces: dict[str, str] = {}
         self.province_codes: dict[str, str] = {}
@@ -266,6 +267,7 @@ class Words:
 
     def _add(self, name: str, role: str) -> None:
         self.roles[spelling.plain(name)].add(role)
+        self.spelled.add(spelling.letters(name.casefold()))
         self.exact[spelling.plain(name)].setdefault(spelling.key(name), set()).add(role)
 
 

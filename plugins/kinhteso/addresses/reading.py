@@ -111,7 +111,7 @@ class Reader:
         self.known_syllables = frozenset(words.syllables | {s for t in marks for s in t} | {spelling.key(w) for e in EMPTY for w in e.split()})
         self._marker_words = {w for t in marks for w in t}
         self._marker_bigrams = {(spelling.plain(a), spelling.plain(b)) for t in marks for a, b in pairwise(t)}
-        glued = {n.replace(" ", ""): n for n in words.roles}
+        glued = {n.replace(" ", ""): n for n in [*words.roles, *words.spelled]}
         for t in marks:
             plain = spelling.plain(" ".join(t))
             if len(plain) > 1 or plain in "xph":
@@ -187,10 +187,12 @@ class Reader:
         if composed is None:
             return [word]
         ways = list(spelling.tilings(bare, self._glued, self._longest_glued))
-        if not ways or (len(ways) > 1 and len(ways[0]) == len(ways[1])):
-            return [word]
+        found = {tuple(self._laid(word, bare, way)) for way in ways if len(way) == len(ways[0])}
+        return list(found.pop()) if len(found) == 1 else [word]
+
+    def _laid(self, word: str, bare: str, way: list[int]) -> list[str]:
         tokens, at = [], 0
-        for size in ways[0]:
+        for size in way:
             cut = word[at : at + size]
             for syllable in self._glued[bare[at : at + size]].split():
                 tokens.append(cut[: len(syllable)])
