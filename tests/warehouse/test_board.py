@@ -72,6 +72,17 @@ def test_a_delivery_is_told_with_its_rows_and_checks(warehouse_dsn, judged):
     assert "order_total" in client(warehouse_dsn).get("/board/quarantine").text
 
 
+def test_a_form_past_its_limit_is_marked(db, warehouse_dsn):
+    ledger.expect(db, "registers", "teams", d.DAY, d.dt.datetime.now(d.dt.UTC))
+    insert = "insert into ops.source_freshness values ('registers', 'teams', %s, '2021-09-14', %s, %s, 10, 200, %s) on conflict (source, dataset) do update set status = excluded.status, data_date = excluded.data_date, age_days = excluded.age_days, units_late = excluded.units_late"
+    db.execute(insert, ["pass", "2021-09-10", 4, 0])
+    page = client(warehouse_dsn).get("/board").text
+    assert "4 / 10" in page and "đã cũ" not in page
+    db.execute(insert, ["warn", "2021-09-01", 13, 7])
+    page = client(warehouse_dsn).get("/board").text
+    assert "⚠ đã cũ · old" in page and "13 / 10" in page and "7 / 200 đơn vị quá hạn" in page
+
+
 def test_buttons_are_for_those_who_may_start_the_dag(warehouse_dsn, judged):
     started = 'data-dag="([a-z_]+)"'
     for path, dags in (

@@ -66,9 +66,12 @@ def overview(conn: psycopg.Connection[Any], last: date | None = None) -> Overvie
         days,
         cells,
         conn.execute(
-            """select dataset, count(*) filter (where state = 'accepted') as accepted, count(*) filter (where state = 'rejected') as rejected,
-                 max(business_day) filter (where state = 'accepted') as newest, max(received_at) as received_at
-               from ops.export where source = 'registers' group by dataset order by dataset"""
+            """select e.*, f.age_days, f.limit_days, f.units, f.units_late, coalesce(f.status <> 'pass', false) as is_stale
+               from (select dataset, count(*) filter (where state = 'accepted') as accepted, count(*) filter (where state = 'rejected') as rejected,
+                       max(business_day) filter (where state = 'accepted') as newest, max(received_at) as received_at
+                     from ops.export where source = 'registers' group by dataset) as e
+               left join ops.source_freshness as f on f.source = 'registers' and f.dataset = e.dataset
+               order by e.dataset"""
         ).fetchall(),
         conn.execute("select * from ops.release order by release_id desc limit 1").fetchone(),
         alerts(conn),
