@@ -3,11 +3,14 @@
 import csv
 import subprocess
 import sys
+import tempfile
 import time
 from datetime import date
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from kinhteso import addresses
 from kinhteso.addresses import files
 from test_addresses import LISTS, MESSY
@@ -76,6 +79,21 @@ def test_damaged_rows_keep_their_place(run):
         ("G", "ambiguous", "row"), ("H", "resolved", "R14"), ("I", "ambiguous", "R8"), ("", "resolved", "R14"), ("A", "resolved", "R14"),
         ("J", "resolved", "R3"), ("K", "resolved", "R3"), ("L", "resolved", "R14"),
     ]  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.text(max_size=30), max_size=8), st.sampled_from([",", ";", "\t"]), st.sampled_from(["\n", "\r\n"]))
+def test_whatever_a_spreadsheet_writes_comes_back_row_by_row(texts, delimiter, end):
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder) / "in.csv", Path(folder) / "out.csv"
+        with source.open("w", encoding="utf-8", errors="surrogatepass", newline="") as f:
+            writer = csv.writer(f, delimiter=delimiter, lineterminator=end)
+            writer.writerow(files.WANTED)
+            writer.writerows((n, text, "2021-09-15") for n, text in enumerate(texts))
+        files.resolve_file(source, target, addresses.resolver())
+        found = list(csv.DictReader(target.read_text(encoding="utf-8").splitlines()))
+        assert [r["id"] for r in found] == [str(n) for n in range(len(texts))]
+        assert all(r["rule"] != files.DAMAGED for r in found)
 
 
 def test_an_id_that_a_spreadsheet_would_run(run):

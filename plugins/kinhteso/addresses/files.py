@@ -79,17 +79,21 @@ def _open(path: Path) -> TextIO:
     with path.open("rb") as f:
         start = f.read(4)
     if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return path.open(encoding="utf-16", errors="replace", newline="")
-    return path.open(encoding="utf-8-sig", errors="surrogateescape", newline="")
+        return path.open(encoding="utf-16", errors="replace", newline="\n")
+    return path.open(encoding="utf-8-sig", errors="surrogateescape", newline="\n")
 
 
 def _lines(f: TextIO) -> Iterator[str]:
-    """Lines with their ends; a lone CR ends a line too."""
+    """Lines with their ends. A CR alone ends a line only in a file whose heading ends so; elsewhere it is white space in a cell."""
+    is_cr = None
     for line in f:
-        if "\r" in line.rstrip("\r\n"):
-            yield from (piece + "\n" for piece in line.rstrip("\r\n").split("\r"))
+        text = line.rstrip("\r\n")
+        if is_cr is None and text.strip():
+            is_cr = "\r" in text
+        if is_cr:
+            yield from (piece + "\n" for piece in text.split("\r"))
         else:
-            yield line
+            yield text.replace("\r", " ") + ("\n" if text != line else "")
 
 
 def _cells(line: str, delimiter: str) -> list[str]:
