@@ -187,6 +187,8 @@ def _apply(conn: psycopg.Connection[Any], table: Published, release_id: int, *, 
         every = catalog.listed([n for n, _, _ in catalog.columns(conn, "bi", table.name)])
         return conn.execute(note.format(change, sql.Identifier(f"{side}_{table.name}"), all=every)).rowcount
 
+    # What was never analyzed is not small: a nested loop over a table that is being filled costs the square of it.
+    conn.execute("set local enable_nestloop = off")
     gone = 0
     if not remade:  # what stood in one made again is noted already
         gone = noted(
@@ -203,6 +205,7 @@ def _apply(conn: psycopg.Connection[Any], table: Published, release_id: int, *, 
             t=target, s=source, cols=cols, stamp=stamp, values=values, same=same
         ),
     )
+    conn.execute("set local enable_nestloop = on")
     return max(gone, came)
 
 

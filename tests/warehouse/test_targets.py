@@ -1,0 +1,257 @@
+"""Targets over days (KPI §2): a decision made mid-phase, households revised, cascade to hamlets, cooperatives; built day by day as at once. And what BI
+can find out about hamlets from all of it together."""
+
+from __future__ import annotations
+
+import csv
+import random
+from collections import defaultdict
+from datetime import date, timedelta
+
+import psycopg
+import pytest
+from attacker import HOUSEHOLDS, WITHIN, given_away
+from kinhteso import building, publishing
+from psycopg.conninfo import make_conninfo
+from psycopg.rows import dict_row
+from rawworld import D0, RawWorld, local
+from test_incremental import digest
+
+LAST = date(2021, 9, 24)
+COMPARED = {"kpi_hamlet_daily": "commune_code, hamlet_code, date", "target_progress_daily": "level, unit_code, indicator, date", "dim_hamlet": "hamlet_key"}
+HAMLETS = {"06505": {"Thôn Phố Cũ": 40, "Thôn Mỏ": 30, "Khối 3": 20, "Thôn 3": 10}}
+
+
+def d(day: int, month: int = 9) -> date:
+    return date(2021, month, day)
+
+
+def target(unit: str, level: str, no: str, on: date, *, store="50", payment="50%", lead="0,1", teams=None, households=None, due=date(2021, 9, 20), as_of: date, **counts) -> dict:
+    return {
+        "unit_name": unit, "level_raw": level, "households": households, "store_rate": store, "payment_rate": payment, "lead_rate": lead,
+        "team_count": teams, "phase": "1", "decision_no": no, "decision_on": f"{on:%d/%m/%Y}", "due_on": f"{due:%d/%m/%Y}", "commune_code": "06505",
+        "as_of": as_of.isoformat(), **counts,
+    }  # fmt: skip
+
+
+class Campaign:
+    """A few communes of phase 1 with hamlets, their households and stores."""
+
+    def __init__(self, dsn: str, conn: psycopg.Connection):
+        with open(building.project_dir() / "seeds" / "commune_crosswalk.csv", encoding="utf-8", newline="") as f:
+            communes = [r for r in csv.DictReader(f) if r["list"] == "2021" and r["gso_district_code"] == "187"]
+        self.dsn, self.conn, self.world, self.rng = dsn, conn, RawWorld(conn, communes), random.Random(11)
+        self.communes = {c["gso_code"]: c for c in communes}
+        self.hamlets = dict(HAMLETS)
+        for code in [c for c in self.communes if c != "06505"][:5]:
+            self.hamlets[code] = {f"Thôn {n}": self.rng.choice([3, 8, 20, 45]) for n in range(1, self.rng.randint(3, 6))}
+
+    def form(self, dataset: str, code: str, as_of: date, rows: list[dict], version: int = 1) -> None:
+        for row in rows:
+            row |= {"commune_code": code, "as_of": as_of.isoformat()}
+        self.world.deliver("registers", dataset, as_of, rows, unit=f"187_{code}", mode="form", version=version)
+
+    def register(self, code: str, as_of: date, sizes: dict[str, int]) -> None:
+        self.form("hamlets", code, as_of, [{"hamlet_raw": h, "households": str(n)} for h, n in sizes.items()])
+
+    def households(self) -> None:
+        """Every hamlet's households; a phone each. In 06505 stores come one a day to Phố Cũ from 10 July on, as many to Mỏ from August on."""
+        stores, accounts, n = [], [], 0
+        for code, sizes in self.hamlets.items():
+            commune, listed = self.communes[code], []
+            for hamlet, size in sizes.items():
+                for i in range(size):
+                    n += 1
+                    home = {"hamlet_raw": hamlet} if code != "06505" or i else {"hamlet_raw": hamlet.upper()}
+                    listed.append(self.world.household(f"H{n:05d}", commune, phone=f"p{n}", as_of=d(1, 7)) | home)
+                    if code == "06505":
+                        first = {"Thôn Phố Cũ": d(10, 7), "Thôn Mỏ": d(1, 8)}.get(hamlet)
+                        opened = first + timedelta(days=i) if first else None
+                    else:
+                        opened = d(1, 7) + timedelta(days=self.rng.randint(0, 70)) if self.rng.random() < 0.25 else None
+                    if opened and opened <= D0:
+                        stores.append(self.world.postmart_store(n, commune, phone=f"p{n}", approved=opened, active=local(self.rng.choice([d(1, 7), D0]))))
+                    if self.rng.random() < 0.15:
+                        accounts.append({"account_ref": f"PP-{n}", "phone_key": f"p{n}", "kyc_level": "1", "kyc_at": "10/08/2021", "opened_at": "10/08/2021",
+                                         "status_raw": "Hoạt động", "commune_src_code": commune["vnpost_commune_code"], "commune_name": commune["gso_name"]})  # fmt: skip
+            self.form("households", code, d(1, 7), listed)
+        for day in (D0, LAST):
+            self.world.deliver("postmart", "stores", day, stores, mode="snapshot", is_backlog=day == D0)
+            self.world.deliver("postmart", "accounts", day, accounts, mode="snapshot", is_backlog=day == D0)
+
+    def release(self, *, full: bool = False) -> publishing.Release:
+        scope = building.build(self.dsn, D0, full_refresh=full)
+        assert scope is not None
+        return publishing.publish(self.dsn, scope)
+
+    def told(self) -> dict[tuple, dict]:
+        with psycopg.connect(self.dsn, row_factory=dict_row) as conn:
+            rows = conn.execute("select * from bi.target_progress_daily where unit_code like '06505%' or level = 'cooperative'").fetchall()
+        return {(r["unit_code"], r["indicator"], r["date"]): r for r in rows}
+
+
+@pytest.fixture(scope="module")
+def campaign(postgres, template, tmp_path_factory):
+    """What BI was told after each of three releases: the first decision; a second one, made on 25 August; households revised as of 1 September."""
+    with psycopg.connect(postgres, autocommit=True) as admin:
+        admin.execute(f"create database kinhteso_targets template {template}")
+    dsn = make_conninfo(postgres, dbname="kinhteso_targets")
+    with pytest.MonkeyPatch.context() as patch, psycopg.connect(dsn, autocommit=True) as conn:
+        patch.setenv("KINHTESO_DBT_STATE", str(tmp_path_factory.mktemp("dbt")))
+        c = Campaign(dsn, conn)
+        for code, sizes in c.hamlets.items():
+            c.register(code, d(1, 7), sizes)
+        c.households()
+        c.form("targets", "06505", d(15, 7), [
+            target("Xã Vạn Linh", "Xã", "1/QĐ", d(14, 7), teams="4", as_of=d(15, 7)),
+            target("Phố Cũ", "Thôn", "1/QĐ", d(14, 7), store="60", teams="1", as_of=d(15, 7)),
+            target("Khối 3", "Thôn", "1/QĐ", d(14, 7), store_count="0", teams="1", as_of=d(15, 7)),
+            target("HTX Na Vạn Linh", "Hợp tác xã", "1/QĐ", d(14, 7), households="25", as_of=d(15, 7)),
+            target("Thôn Không Có", "Thôn", "1/QĐ", d(14, 7), as_of=d(15, 7)),
+        ])  # fmt: skip
+        c.release()
+        c.first = c.told()
+        c.form("targets", "06505", d(20, 8), [target("Xã Vạn Linh", "Xã", "2/QĐ", d(25, 8), store="70", teams="5", due=d(30), as_of=d(20, 8))])
+        c.release()
+        c.second = c.told()
+        c.register("06505", d(1, 9), HAMLETS["06505"] | {"Thôn Phố Cũ": 60})
+        c.release()
+        c.third = c.told()
+        yield c
+    with psycopg.connect(postgres, autocommit=True) as admin:
+        admin.execute("drop database kinhteso_targets with (force)")
+
+
+def only(row: dict, *names: str) -> tuple:
+    return tuple(row[n] for n in names)
+
+
+def test_a_decision_moves_the_target_from_its_date_on(campaign):
+    def store(day: date, told: dict) -> tuple:
+        return only(told["06505", "store", day], "target_value", "decision_no")
+
+    assert store(d(24, 8), campaign.first) == store(d(25, 8), campaign.first) == (50, "1/QĐ")
+    assert store(d(24, 8), campaign.second) == (50, "1/QĐ") and store(d(25, 8), campaign.second) == (70, "2/QĐ")
+    assert store(d(19, 7), campaign.second) == (50, "1/QĐ"), "the first list reaches back to its decision"
+    assert store(d(13, 7), campaign.second) == (50, None) if ("06505", "store", d(13, 7)) in campaign.second else True
+    before = [k for k in campaign.first if k[2] < d(25, 8)]
+    assert before and all(campaign.first[k] == campaign.second[k] for k in before), "never before"
+
+
+def test_due_dates_are_the_decision_s(campaign):
+    """21 September: past the first decision's due date, before the second's."""
+    assert campaign.first["06505", "payment", d(21)]["status"] == "overdue"
+    row = campaign.second["06505", "payment", d(21)]
+    assert row["status"] == "behind" and row["needed_per_day"] == round(row["gap"] / 9, 2)
+    assert campaign.first["06505", "payment", d(20)]["status"] == "behind", "the due date is the last day, not past it"
+    assert campaign.first["06505", "payment", d(20)]["needed_per_day"] is None
+    assert campaign.first["06505", "payment", d(19, 7)]["status"] == "not_started"
+
+
+def test_revised_households_move_rates_from_their_date_on(campaign):
+    values = [campaign.third["06505", "store", day]["target_value"] for day in (d(31, 8), d(1))]
+    assert values == [70, 84]
+    assert [campaign.third["06505-thonphocu", "store", day]["target_value"] for day in (d(31, 8), d(1))] == [24, 36]
+    before = [k for k in campaign.second if k[2] < d(1)]
+    assert all(campaign.second[k] == campaign.third[k] for k in before)
+
+
+def test_a_hamlet_inherits_its_commune_s_rate(campaign):
+    assert only(campaign.second["06505-thonmo", "store", d(24, 8)], "target_value", "target_rate", "decision_no") == (15, pytest.approx(0.5), "1/QĐ")
+    assert only(campaign.second["06505-thonmo", "store", d(25, 8)], "target_value", "decision_no") == (21, "2/QĐ")
+    assert only(campaign.second["06505-thonphocu", "store", d(25, 8)], "target_value", "decision_no") == (24, "1/QĐ"), "its own decision, by any spelling"
+    assert campaign.second["06505-thonmo", "team", d(25, 8)]["target_value"] == 1, "not its commune's number of teams"
+    assert only(campaign.second["06505-thonphocu", "store", d(21)], "status") == ("met",)
+    assert only(campaign.first["06505-thonmo", "payment", d(12)], "denominator", "target_value") == (30, 15)
+
+
+def test_a_target_of_nothing_is_met(campaign):
+    row = campaign.first["06505-khoi3", "store", d(1)]
+    assert only(row, "target_value", "gap", "attainment", "status", "rank_in_district") == (0, 0, None, "met", None)
+    assert campaign.first["06505-thon3", "store", d(1)]["target_value"] == 5, "Khối 3 is not Thôn 3"
+
+
+def test_a_cooperative_s_target_is_told_and_its_value_is_not_guessed(campaign):
+    row = campaign.first["06505-htxnavanlinh", "store", d(1)]
+    assert only(row, "level", "unit_name", "denominator", "target_value", "value", "gap", "status", "decision_no") == (
+        "cooperative", "HTX Na Vạn Linh", 25, 13, None, None, "no_data", "1/QĐ")  # fmt: skip
+
+
+def test_pace_projection_and_ranks(campaign):
+    """Phố Cũ: 10 households before kick-off, one more a day until all 40 have a store on 18 August."""
+    row = campaign.first["06505-thonphocu", "store", d(29, 7)]
+    assert only(row, "value", "target_value") == (20, 24) and row["projected_date"] == d(2, 8)
+    assert float(row["expected_by_now"]) == round(10 + 14 * 10 / 63, 2) and row["status"] == "on_track"
+    rows = [r for r in campaign.first.values() if r["level"] == "hamlet" and r["indicator"] == "store" and r["date"] == d(12) and r["attainment"] is not None]
+    assert len(rows) >= 2 and all(r["rank_in_district"] >= 1 and r["rank_in_province"] >= 1 for r in rows)
+    mo = {day: campaign.first["06505-thonmo", "store", day] for day in (d(5), d(12))}
+    assert mo[d(12)]["rank_change_7d"] == mo[d(5)]["rank_in_province"] - mo[d(12)]["rank_in_province"]
+
+
+def test_what_is_told_piecewise_is_what_is_told_at_once(campaign):
+    piecewise = {table: digest(campaign.conn, table, key) for table, key in COMPARED.items()}
+    campaign.release(full=True)
+    assert {table: digest(campaign.conn, table, key) for table, key in COMPARED.items()} == piecewise
+
+
+# ---- what BI can find out ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def seen(campaign):
+    """bi as its readers have it."""
+    with psycopg.connect(campaign.dsn, row_factory=dict_row) as conn:
+        conn.execute("set role bi_reader")
+        hamlets = conn.execute("select * from bi.kpi_hamlet_daily").fetchall()
+        communes = conn.execute("select * from bi.kpi_commune_daily where geography = '2021'").fetchall()
+        targets = conn.execute("select * from bi.target_progress_daily where level = 'hamlet'").fetchall()
+        dims = conn.execute("select * from bi.dim_hamlet").fetchall()
+    return hamlets, {(c["commune_code"], c["date"]): c for c in communes}, targets, dims
+
+
+def test_the_hamlets_of_bi_give_nothing_away(campaign, seen):
+    hamlets, communes, _, _ = seen
+    days = {d(19, 7), d(1, 8), d(31, 8), d(12), LAST}
+    group = defaultdict(list)
+    for row in hamlets:
+        group[row["commune_code"], row["date"]].append(row)
+    assert any(r["suppressed"] for r in hamlets) and not all(r["suppressed"] for r in hamlets)
+    found = {k: given_away(rows, {m: communes[k][m] for m in WITHIN}) for k, rows in group.items() if k[1] in days}
+    assert len(found) >= 25 and {k: v for k, v in found.items() if v} == {}
+
+
+def test_targets_are_made_of_what_is_shown(seen):
+    hamlets, _, targets, dims = seen
+    shown = {(f"{h['commune_code']}-{h['hamlet_code']}", h["date"]): h for h in hamlets}
+    value = {"store": "households_with_store", "payment": "households_with_payment", "lead": "lead_households"}
+    hidden = 0
+    for t in targets:
+        h = shown[t["unit_code"], t["date"]]
+        if t["indicator"] != "team":
+            assert t["value"] == h[value[t["indicator"]]] and t["denominator"] == h[HOUSEHOLDS]
+            if t["value"] is None:
+                hidden += 1
+                assert t["suppressed"] and t["status"] == "no_data", t
+                made = ("rate", "gap", "attainment", "needed_per_day", "projected_date", "rank_in_district", "rank_in_province", "rank_change_7d")
+                assert [t[m] for m in made] == [None] * len(made), t
+            if t["denominator"] is None and t["decision_no"] is None:
+                assert t["target_value"] is None
+    assert hidden > 100
+    for h in dims:
+        row = shown.get((f"{h['commune_code']}-{h['hamlet_code']}", max(h["valid_from"], d(19, 7))))
+        assert row is None or row[HOUSEHOLDS] == h[HOUSEHOLDS]
+        assert h["persons"] is None or h[HOUSEHOLDS] is not None
+
+
+def test_the_star_does_not_say_where_a_household_lives(campaign):
+    """A household's hamlet, or its row in a list that is kept by hamlet, beside a store's household would be a count of the hamlet's stores."""
+    rows = campaign.conn.execute("select table_name, column_name from information_schema.columns where table_schema = 'bi'").fetchall()
+    columns = defaultdict(set)
+    for table, column in rows:
+        columns[table].add(column)
+    assert "household_key" in columns["dim_store"] and "household_key" in columns["dim_household"]
+    with_household = [t for t, names in columns.items() if "household_key" in names]
+    assert {t: names for t in with_household if (names := {n for n in columns[t] if n.startswith("hamlet")})} == {}
+    assert "source_row" not in columns["dim_household"]
+    assert {"hamlet", "source_row"} <= {r[0] for r in campaign.conn.execute(
+        "select column_name from information_schema.columns where table_schema = 'core' and table_name = 'dim_household'")}  # fmt: skip
