@@ -1,6 +1,6 @@
 {# Small counts (KPI §4): a count of 1 to 4 households is not shown, nor what would give it away.
 
-   `cells`: rows with `group` (the columns of what is summed up and published: a commune on a day), `code` (which row of it) and the measures, each with the
+   `cells`: rows with `group` (the columns of what is summed up and published: a commune, or a part of a split one, on a day), `code` (which row of it) and the measures, each with the
    measure that it is a part of (`within`). What is published of a group is its totals. So whoever reads holds, of each measure, the sum of the hidden counts; and
    knows that none is negative, that none is above what it is a part of, and which rules are followed here.
 

@@ -39,7 +39,12 @@ def communes(rng: random.Random, n: int) -> list[dict[str, Any]]:
             rows.append({"commune": commune, "hamlet_code": f"h{hamlet}", **row})
         if rng.random() < 0.25:
             stores = rng.randint(0, 6)
-            row = {"households_with_store": stores, "households_with_active_store": rng.randint(0, stores), "households_with_payment": rng.randint(0, 6), "lead_households": 1}
+            row = {
+                "households_with_store": stores,
+                "households_with_active_store": rng.randint(0, stores),
+                "households_with_payment": rng.randint(0, 6),
+                "lead_households": 1,
+            }
             rows.append({"commune": commune, "hamlet_code": "~", HOUSEHOLDS: None, **row})
     return rows
 

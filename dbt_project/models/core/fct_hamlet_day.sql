@@ -129,6 +129,7 @@ counted as (
 hamlet_day as (
     select
         h.commune_code,
+        h.place_code,
         h.hamlet_code,
         h.hamlet_name,
         d.date_day as date,
@@ -183,13 +184,13 @@ rest as (
 )
 
 select
-    commune_code, hamlet_code, hamlet_name, date, households,
+    commune_code, place_code, hamlet_code, hamlet_name, date, households,
     {{ measures | join(', ') }},
     hamlets_with_team, team_members, team_members_trained
 from hamlet_day
 union all
 select
-    commune_code, '~', 'Chưa rõ thôn', date, cast(null as bigint),
+    commune_code, commune_code, '~', 'Chưa rõ thôn', date, cast(null as bigint),
     {{ measures | join(', ') }},
     hamlets_with_team, team_members, team_members_trained
 from rest

@@ -11,13 +11,13 @@ with hamlet_day as (
 ),
 
 judged as (
-    select * from {{ hidden_counts('hamlet_day', ['commune_code', 'date'], 'hamlet_code', within) }} as h
+    select * from {{ hidden_counts('hamlet_day', ['place_code', 'date'], 'hamlet_code', within) }} as h
 ),
 
 shown as (
     select
-        split_part(commune_code, ':', 1) as list_or_code,
-        right(commune_code, 5) as commune_code,
+        {{ place_geography('commune_code') }} as geography,
+        {{ place_commune('commune_code') }} as commune_code,
         hamlet_code,
         hamlet_name,
         date,
@@ -54,5 +54,5 @@ select
     y.completeness
 from shown as s
 join {{ ref('dim_commune') }} as c
-    on c.commune_code = s.commune_code and c.geography = case when s.list_or_code = s.commune_code then '2021' else s.list_or_code end
+    on c.geography = s.geography and c.commune_code = s.commune_code
 join {{ ref('fct_day_completeness') }} as y on y.date = s.date
