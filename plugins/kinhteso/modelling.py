@@ -38,7 +38,7 @@ _SCOPE = frozenset({"change", "build", "build_order", "build_refund", "build_cel
 
 #: Models that only rename, cast or key what they read: a unit test would repeat them.
 WITHOUT_LOGIC: frozenset[str] = frozenset(
-    {"bridge_commune_succession", "data_status_daily", "dim_hamlet", "dim_household", "dim_order_status", "dim_platform", "dim_product", "dim_store",
+    {"bridge_commune_succession", "data_status_daily", "dim_household", "dim_order_status", "dim_platform", "dim_product", "dim_store",
      "dim_wallet", "fct_account_state", "fct_day_completeness", "fct_lead_household", "fct_target", "fct_team_member"}
 )  # fmt: skip
 
