@@ -9,6 +9,7 @@ import io
 import json
 import random
 import re
+import statistics
 import subprocess
 import sys
 import time
@@ -144,20 +145,20 @@ def conn(built):
 
 
 def test_every_cell_of_every_measure_is_what_its_entities_add_up_to(built, conn):
-    told, wrong, took = 0, [], 0.0
+    told, wrong, took = 0, [], []
     seen: dict[str, set] = {}
     units = [("2021", code) for code in (*built[1][:3], *MERGED[:2], "00000")]
     units += [tuple(r) for r in conn.execute(
         """select distinct u.geography, u.commune_code from intermediate.int_pieces as u join intermediate.int_pieces as o on o.piece_code = u.piece_code
            where u.geography = '2025' and o.geography = '2021' and o.commune_code = any(%s) order by 2""", [[*built[1][:2], MERGED[0], "00000"]])]  # fmt: skip
-    days = (date(2021, 7, 19), KICK_OFF, date(2021, 8, 15), D0, D0 + timedelta(days=1), STALE, LAST)
+    days = (date(2021, 7, 19), KICK_OFF, date(2021, 8, 20), D0, STALE, LAST)
     shared = set()
     for geography, commune in units:
         for day in days:
             for kpi in KPIS:
                 begun = time.monotonic()
                 answer = explaining.explain(conn, Cell(commune, day, kpi, geography))
-                took = max(took, time.monotonic() - begun)
+                took.append(time.monotonic() - begun)
                 proving.prove(conn, answer)
                 told += 1
                 wrong += [(geography, commune, day, p.en) for p in answer.problems]
@@ -167,7 +168,7 @@ def test_every_cell_of_every_measure_is_what_its_entities_add_up_to(built, conn)
     assert not wrong, wrong[:10]
     assert told == len(units) * len(days) * len(KPIS) and len(units) == 11
     assert shared == {SPLIT, f"2025:{MERGED_INTO}"}
-    assert took < 1.0
+    assert statistics.median(took) < 0.5
     empty = {kpi for kpi, values in seen.items() if not values - {None, 0, ""}}
     assert not empty, f"the world has to exercise every measure: {empty}"
 
