@@ -295,6 +295,21 @@ def test_what_bi_shows_otherwise_than_what_was_built_and_released_is_said(built,
         conn.execute("update bi.kpi_commune_daily set stores = stores - 1 where commune_code = %s and date = %s and geography = '2021'", [built[1][0], D0])
 
 
+def test_a_build_that_is_running_is_said(built, conn):
+    conn.execute("update ops.build set state = 'running' where build_id = (select max(build_id) from ops.build)")
+    try:
+        assert not explaining.explain(conn, asked(built)).explanation.notes
+        with broken(conn, f"delete from intermediate.int_stores__matched where commune_code = '{built[1][0]}' and platform = 'voso'", STORES):
+            answer = explaining.explain(conn, asked(built))
+        assert answer.problems and any("A build is running" in note.en for note in answer.explanation.notes)
+        conn.execute("alter table intermediate.int_place_days rename to gone")
+        with pytest.raises(explaining.NoSuchCell, match="ask again after the next release"):
+            explaining.explain(conn, asked(built))
+    finally:
+        conn.execute("alter table if exists intermediate.gone rename to int_place_days")
+        conn.execute("update ops.build set state = 'published' where build_id = (select max(build_id) from ops.build)")
+
+
 def test_what_there_is_not_is_said_with_what_there_is(built, conn, tmp_path):
     for cell, words in (
         (Cell(built[1][0], D0, "store"), "there are: phase, "),

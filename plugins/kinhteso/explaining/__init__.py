@@ -17,6 +17,7 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 
+from kinhteso import mishaps
 from kinhteso.explaining import beside, entities
 from kinhteso.explaining import places as parts_of
 from kinhteso.explaining.beside import Beside
@@ -137,9 +138,15 @@ def explain(conn: psycopg.Connection[Any], cell: Cell, release: int | None = Non
         raise NoSuchCell(f"Không có chỉ tiêu {cell.kpi!r}", f"there is no measure {cell.kpi!r} of kpi_commune_daily; there are: {', '.join(KPIS)}.")
     if cell.level not in LEVELS:
         raise NoSuchCell(f"Không có cấp {cell.level!r}", f"there is no level {cell.level!r}; there are: {', '.join(LEVELS)}.")
-    with conn.transaction(), conn.cursor(row_factory=dict_row) as cursor:
-        cursor.execute("set transaction isolation level repeatable read, read only")
-        return _Explaining(cursor, cell).answer(release)
+    try:
+        with conn.transaction(), conn.cursor(row_factory=dict_row) as cursor:
+            cursor.execute("set transaction isolation level repeatable read, read only")
+            return _Explaining(cursor, cell).answer(release)
+    except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn) as error:
+        raise NoSuchCell(
+            "Bảng dựng sẵn đang được dựng lại hoặc thuộc phiên bản cũ; hãy hỏi lại sau bản phát hành tới",
+            f"what was built is being built again, or by older code ({mishaps.first_line(error)}); ask again after the next release.",
+        ) from error
 
 
 _FACT = """
@@ -200,6 +207,8 @@ class _Explaining:
         told = self.explained(cell.kpi)
         if shown[cell.kpi] != row[cell.kpi]:
             self._tell_between(told, shown[cell.kpi], row[cell.kpi])
+        if told.all_problems() and self.build.get("state") == "running":
+            told.notes.append(Words("Một bản dựng đang chạy: hãy hỏi lại sau khi phát hành.", "A build is running: ask again after its release."))
         published, asked, moves = shown[cell.kpi], None, self._restatements()
         if release is not None:
             asked, published = release, self._as_published(release)
