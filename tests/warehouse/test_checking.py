@@ -166,6 +166,7 @@ BROKEN = {
     "target_households": (["update raw.registers_targets set households = '106' where level_raw = 'Xã'"], "warn", "12/QĐ: 106, R1 100"),
     "hamlet_targets_cover": (["update raw.registers_targets set store_count = '49' where level_raw = 'Thôn'"], "warn", "store: hamlets 49, commune 50"),
     "target_teams": (["update raw.registers_targets set team_count = '0' where level_raw = 'Xã'"], "warn", "12/QĐ: 0 teams, 1 hamlets"),
+    "target_hamlets_known": (["update intermediate.int_hamlet_texts set hamlet_code = '~' where hamlet_text in (select unit_name from staging.stg_registers__targets)"], "warn", "Thôn Phố Cũ"),
     "team_hamlets_known": (["update intermediate.int_team_members__in_force set hamlet_raw = 'Thôn Lạ'"], "warn", "Thôn Lạ"),
     "team_head_is_hamlet_head": (["update raw.registers_hamlets set hamlet_head_key = 'another'"], "warn", "phocu"),
     "lead_stores_known": (["update raw.registers_leads set store_codes = 'PMS0000001; PMS9999999'"], "warn", "PMS9999999"),
