@@ -50,6 +50,15 @@ ABOVE = Words(
     "rates and multiples are computed anew from the sums, never averaged.",
 )
 
+HAMLETS = Words(
+    "Thôn: cùng cột trong kpi_hamlet_daily, trên danh mục xã của biểu.",
+    "Hamlets: the same column in kpi_hamlet_daily, on the list of communes of the registers.",
+)
+SUPPRESSED = Words(
+    "Ở cấp thôn, số từ 1 đến 4 hộ để trống (suppressed = true), cùng với những số có thể làm lộ ra nó.",
+    "Per hamlet, counts of 1 to 4 households are null (suppressed = true), and so is what would give them away.",
+)
+
 
 @dataclass(frozen=True)
 class Target:
@@ -135,15 +144,16 @@ def kpi_page(kpi: Kpi, type_: str) -> str:
     links = [f"[{key}]({key}.md)" for _, key in kpi.parts if key in KPIS]
     links += [f"[{k.key}]({k.key}.md)" for k in KPIS.values() if kpi.key in {key for _, key in k.parts}]
     links += [f"[{t.page}]({t.page}.md)" for t in TARGETS.values() if kpi.key in (t.value, t.denominator, t.rate)]
+    of_hamlets = kpi.key in {c["name"] for c in model("kpi_hamlet_daily")["columns"]} and kpi.kind != "attribute"
     cell = f"`make explain COMMUNE=06505 DATE=2021-09-15 KPI={kpi.key}`"
     texts = (
         _both(kpi.definition),
         _both(kpi.formula),
-        f"{_both(kpis.GRAIN)}\n\n{_both(row)}\n\n{_both(ABOVE)}",
+        "\n\n".join(map(_both, (kpis.GRAIN, row, ABOVE, *([HAMLETS] if of_hamlets else [])))),
         _sources(kpi.sources),
         ", ".join(kpi.rule),
         _both(period),
-        _both(kpi.protection),
+        "\n\n".join(map(_both, (kpi.protection, *([SUPPRESSED] if of_hamlets else [])))),
         _list(kpi.limits, Words("Không có.", "None.")),
         _list(kpi.questions, Words("Không có.", "None.")),
         f"{', '.join(dict.fromkeys(links)) or '[index](README.md)'}\n\nMột ô ra tận tệp và dòng nguồn · A cell down to files and rows: {cell}",

@@ -131,6 +131,8 @@ def test_replay_a_late_platform_and_what_a_reader_sees(operator, home, monkeypat
                 r[0]: dict(zip(MEASURES, r[1:], strict=True))
                 for r in conn.execute(f"select commune_code, {', '.join(MEASURES)} from bi.kpi_commune_daily where geography = '2021' and date = %s", [day])
             }
+            ages = dict(conn.execute("select status, count(*) from ops.source_freshness group by 1").fetchall())
+            assert sum(ages.values()) == 15 and set(ages) <= {"pass", "warn"}, "the DAG has measured how old every source is, by the business day"
         for code, cell in recount(world, day).items():
             assert {m: found[code][m] for m in MEASURES} == {m: cell[m] for m in MEASURES}, code
         logs = "".join(p.read_text(errors="replace") for p in (home / "warehouse" / "airflow").rglob("*.log"))
