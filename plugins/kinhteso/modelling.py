@@ -194,7 +194,7 @@ def exposures(given: Manifest) -> list[str]:
     return found + [f"exposures: {e['name']} has no description" for e in given["exposures"].values() if not _two_languages(e["description"])]
 
 
-RULES: tuple[Callable[[Manifest], list[str]], ...] = (layers, contracts, descriptions, published, freshness, exposures)
+RULES: tuple[Callable[[Manifest], list[str]], ...] = (layers, contracts, descriptions, published, unit_tests, freshness, exposures)
 
 
 def main() -> int:
