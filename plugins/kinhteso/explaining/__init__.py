@@ -271,8 +271,13 @@ class _Explaining:
         elif nothing:
             told.notes.append(nothing)
         elif key in entities.QUERIES:
-            told.parts = [(role, self.explained(part)) for role, part in kpi.parts if kpi.period != "base"]
+            told.parts = [(role, self._value_of(part)) for role, part in kpi.parts if kpi.period != "base"]
             self._list(key, told, in_communes=in_communes)
+            signed = [part.value if role == "plus" else -part.value for role, part in told.parts if part.value is not None]
+            if told.parts and sum(signed) != told.value:
+                told.problems.append(
+                    Words(f"{kpi.formula.vi} = {sum(signed)}, ô ghi {told.value}.", f"{kpi.formula.en} = {sum(signed)}, the cell says {told.value}.")
+                )
             if rated:
                 self._within(told, rated)
         else:
@@ -285,6 +290,11 @@ class _Explaining:
         if told.found != told.value:
             told.problems.append(_differs(told))
         return told
+
+    def _value_of(self, key: str) -> Explanation:
+        """A part of a measure whose own entities are listed: its value, to be explained by itself."""
+        value = (self.row or {}).get(key)
+        return Explanation(self.cell, _KNOWN[key], value, value, *self._days(_KNOWN[key]))
 
     def _list(self, key: str, told: Explanation, *, in_communes: bool) -> None:
         """The entities place by place, each place's against its own figure, and what the unit gets of them."""
