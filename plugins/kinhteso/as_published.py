@@ -105,6 +105,8 @@ def keep(conn: psycopg.Connection[Any], release_id: int) -> None:
     """Keep what this release took out of `bi.kpi_commune_daily` and put into it (pg_temp.gone_… and came_…, as `publishing` noted them)."""
     names = [n for n, _, _ in catalog.columns(conn, *TABLE)]
     where, key = sql.Identifier(*VERSIONS), catalog.listed(KEY)
+    for side in ("gone", "came"):
+        conn.execute(f"analyze pg_temp.{side}_{TABLE[1]} ({', '.join(KEY)})")  # type: ignore[arg-type]
     conn.execute(
         sql.SQL(
             "update {w} as v set valid_to_release = {r} from (select {key} from gone_{t} union select {key} from came_{t}) as m"
@@ -113,3 +115,4 @@ def keep(conn: psycopg.Connection[Any], release_id: int) -> None:
     )
     insert = sql.SQL("insert into {} (valid_from_release, {n}) select {r}, {n} from came_{t}")
     conn.execute(insert.format(where, n=catalog.listed(names), r=sql.Literal(release_id), t=sql.SQL(TABLE[1])))
+    conn.execute(sql.SQL("analyze {} ({}, valid_from_release, valid_to_release)").format(where, key))

@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from kinhteso import as_published, catalog, mishaps
+from kinhteso import as_published, catalog, mishaps, restating
 from kinhteso.building import BUILD_LOCK, BuildScope
 
 #: A reader's statement ends after 60 s, and a reader's idle transaction too (warehouse.BI_STATEMENT_TIMEOUT): whoever holds `bi` lets go before this.
@@ -58,12 +58,13 @@ TABLES: tuple[Published, ...] = (
     Published("core", "dim_hamlet", ("hamlet_key",)),
     # With a household's hamlet, or its place in a list that is kept by hamlet, its stores would give away what kpi_hamlet_daily suppresses.
     Published("core", "dim_household", ("household_version_key",), withheld=("hamlet", "source_row")),
-    Published("core", "dim_store", ("store_version_key",), references=(_PLATFORM,)),
-    Published("core", "dim_product", ("product_version_key",), references=(_PLATFORM,)),
+    Published("core", "dim_store", ("store_version_key",), traced=True, references=(_PLATFORM,)),
+    Published("core", "dim_product", ("product_version_key",), traced=True, references=(_PLATFORM,)),
     Published(
         "core",
         "fct_order_line",
         ("order_line_key",),
+        traced=True,
         references=(
             _COMMUNE,
             _PLATFORM,
@@ -73,7 +74,7 @@ TABLES: tuple[Published, ...] = (
             (("location_key",), "dim_location", ("location_key",)),
         ),
     ),
-    Published("core", "fct_refund", ("refund_key",), references=(_COMMUNE, _PLATFORM, (("completed_date",), "dim_date", ("date",)))),
+    Published("core", "fct_refund", ("refund_key",), traced=True, references=(_COMMUNE, _PLATFORM, (("completed_date",), "dim_date", ("date",)))),
     Published("kpi", "kpi_commune_daily", ("geography", "commune_code", "date"), stamped=True, traced=True, references=(_DATE, _COMMUNE)),
     Published("kpi", "kpi_district_daily", ("geography", "district_code", "date"), stamped=True, references=(_DATE,)),
     Published("kpi", "kpi_province_daily", ("geography", "province_code", "date"), stamped=True, references=(_DATE,)),
@@ -163,6 +164,9 @@ def _prepare(conn: psycopg.Connection[Any]) -> set[str]:
         for side in ("gone", "came") if table.traced else ():
             trace = sql.SQL("create temporary table if not exists {} (like bi.{}) on commit drop")
             conn.execute(trace.format(sql.Identifier(f"{side}_{table.name}"), sql.Identifier(table.name)))
+            for column, type_, _ in wanted[table.name] if table in stale and side == "gone" else ():
+                add = sql.SQL("alter table pg_temp.{} add column if not exists {} {}")
+                conn.execute(add.format(sql.Identifier(f"gone_{table.name}"), sql.Identifier(column), sql.SQL(type_)))  # type: ignore[arg-type]
     return {table.name for table in stale}
 
 
@@ -270,13 +274,16 @@ def _publish(dsn: str, scope: BuildScope, lock_seconds: int) -> Release:
         conn.execute("select pg_advisory_xact_lock(%s)", (BUILD_LOCK,))
         conn.execute("select set_config('lock_timeout', %s, true)", (f"{lock_seconds}s",))
         _is_standing(conn, scope)
+        before = catalog.columns(conn, *as_published.TABLE)
         as_published.prepare(conn)
         remade = _prepare(conn)
         as_published.make_view(conn)
+        restating.prepare(conn)
         row = conn.execute("select coalesce(max(release_id), 0) + 1 from ops.release").fetchone()  # the lock above keeps others out
         assert row is not None
         release_id = row[0]
         changed = {table.name: _apply(conn, table, release_id, remade=table.name in remade) for table in TABLES}
+        is_remembered = restating.remember(conn)
         told = conn.execute("select completeness from bi.kpi_province_daily where date = %s limit 1", (scope.business_date,)).fetchone()
         completeness = told[0] if told else "FULL"
         last = conn.execute("select release_id, business_date, completeness from bi.release order by release_id desc limit 1").fetchone()
@@ -291,6 +298,7 @@ def _publish(dsn: str, scope: BuildScope, lock_seconds: int) -> Release:
             )
             conn.execute("insert into bi.release values (%s, transaction_timestamp(), %s, %s, %s)", (release_id, scope.business_date, text, completeness))
             as_published.keep(conn, release_id)
+            restating.tell(conn, scope, release_id, before, is_remembered=is_remembered)
         elif last is not None:
             release_id = last[0]
         conn.execute("update ops.change set release_id = %s where build_id = %s and release_id is null", (release_id, scope.build_id))

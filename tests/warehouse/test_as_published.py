@@ -10,6 +10,7 @@ import psycopg
 import pytest
 from kinhteso import as_published, building, publishing
 from rawworld import D0, RawWorld
+from released import columns, differences, seen, unexplained, untraced
 from test_incremental import deliver_day, deliver_registers
 from written import edit, own_project
 
@@ -23,48 +24,11 @@ def world(warehouse_dsn, tmp_path, monkeypatch):
         yield RawWorld(conn, communes)
 
 
-def columns(conn) -> list[str]:
-    """Columns of kpi_commune_daily, stamps last."""
-    found = [c for (c,) in conn.execute("select column_name from information_schema.columns where table_schema = 'bi' and table_name = 'kpi_commune_daily'")]
-    return [c for c in found if c not in as_published.STAMP] + list(as_published.STAMP)
-
-
-def seen(conn) -> dict[tuple, dict]:
-    """What BI sees now: each row of kpi_commune_daily by its key."""
-    names = columns(conn)
-    rows = [dict(zip(names, row)) for row in conn.execute(f"select {', '.join(names)} from bi.kpi_commune_daily")]
-    return {(r["geography"], r["commune_code"], r["date"]): r for r in rows}
-
-
-def told(conn, release_id: int, names: list[str]) -> dict[tuple, dict]:
-    """What the view says that BI saw in that release, under the same names."""
-    asked = ", ".join(as_published.STAMP.get(c, c) for c in names)
-    rows = [dict(zip(names, row)) for row in conn.execute(f"select {asked} from bi.kpi_commune_daily_as_published where release_id = %s", [release_id])]
-    found = {(r["geography"], r["commune_code"], r["date"]): r for r in rows}
-    assert len(found) == len(rows), "a cell is told twice"
-    return found
-
-
-def differences(conn, kept: dict[int, dict[tuple, dict]]) -> list[str]:
-    """Cells of the releases that BI saw (release -> rows) which the view tells otherwise."""
-    wrong = []
-    for release_id, rows in kept.items():
-        said = told(conn, release_id, list(next(iter(rows.values()))))
-        wrong += [f"release {release_id}: {key} {'is missing' if key in rows else 'was not there'}" for key in rows.keys() ^ said.keys()]
-        wrong += [
-            f"release {release_id}: {key} {c}: {v} became {said[key][c]}"
-            for key in rows.keys() & said.keys()
-            for c, v in rows[key].items()
-            if said[key][c] != v
-        ]
-    return wrong
-
-
 def release(world: RawWorld, dsn: str, kept: dict[int, dict], *, full: bool = False) -> publishing.Release:
     """Build, publish, and keep a copy of what BI sees."""
     scope = building.build(dsn, D0, full_refresh=full)
     published = publishing.publish(dsn, scope)
-    kept[published.release_id] = seen(world.conn)
+    kept[published.release_id] = seen(world.conn, kept.get(max(kept, default=0)))
     return published
 
 
@@ -85,6 +49,8 @@ def test_each_release_is_told_as_it_went_out(world, warehouse_dsn):
     assert sorted(kept) == [1, 2, 3, 4] and differences(world.conn, kept) == []
     assert before[1] == len(kept[4]) and before[0] < sum(map(len, kept.values())) / 2, "only what moved is kept"
     assert len({tuple(sorted(map(str, rows.values()))) for rows in kept.values()}) == 4, "the world has to move"
+    assert unexplained(world.conn, kept) == [] and untraced(world.conn) == []
+    assert world.conn.execute("select count(distinct export_id) > 10 from bi.kpi_restatement").fetchone() == (True,)
 
 
 def test_the_comparison_finds_a_row_that_was_not_kept(world, warehouse_dsn, monkeypatch):
