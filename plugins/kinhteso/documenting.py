@@ -180,16 +180,25 @@ def target_page(target: Target) -> str:
             "expected_by_now: straight line from the value of the day before kick-off to target_value on the due date; "
             "projected_date: the line through the last 14 days."))
         + f"\n\n| Cột · Column | Kiểu · Type | |\n|---|---|---|\n{columns}",
-        _both(Words("một đơn vị (level, unit_code) × chỉ tiêu × một ngày, trên danh mục xã của biểu giao chỉ tiêu (2021).",
-                    "a unit (level, unit_code) × indicator × a day, on the list of communes of the registers (2021).")),
+        _both(Words("một đơn vị (level: xã, thôn, hợp tác xã, huyện, tỉnh; unit_code) × chỉ tiêu × một ngày, trên danh mục xã của biểu giao chỉ tiêu (2021).",
+                    "a unit (level: commune, hamlet, cooperative, district, province; unit_code) × indicator × a day, "
+                    "on the list of communes of the registers (2021).")),
         _sources(tuple(dict.fromkeys(("registers/targets", *value.sources, *denominator.sources)))),
         ", ".join(dict.fromkeys(("KPI §2", "RULINGS 12", *value.rule))),
         _both(Words("Từ ngày bắt đầu giai đoạn của đơn vị đến hạn hoàn thành; trước đó not_started, sau hạn mà chưa đạt thì overdue.",
                     "From the unit's kick-off to the due date; before it not_started, after it and not met overdue.")),
         _both(value.protection),
         _list((
-            Words("Huyện và tỉnh được so với mức chung trên tổng của mình; xã so với quyết định mới nhất có hiệu lực.",
-                  "Districts and the province are measured against the default over their sums, communes against their newest decision in force."),
+            Words("Huyện và tỉnh được so với mức chung trên tổng của mình (Biểu 03 không giao cho cấp này); xã, thôn, hợp tác xã "
+                  "so với quyết định của chính mình "
+                  "đang có hiệu lực. Thôn không có quyết định thì theo tỷ lệ và hạn của xã.",
+                  "Districts and the province are measured against the default over their sums (R3 decides nothing for them); "
+                  "communes, hamlets and cooperatives "
+                  "against their own decision in force. A hamlet without one has its commune's rate and due date."),
+            Words("Hợp tác xã: chỉ có chỉ tiêu, không có giá trị, vì không dữ liệu nào nối hợp tác xã với hộ (no_data).",
+                  "Cooperatives have their target told and no value: nothing that is delivered links them to households (no_data)."),
+            Words("Thôn: số bị ẩn ở kpi_hamlet_daily thì ở đây cũng không có giá trị, khoảng thiếu, dự báo hay thứ hạng.",
+                  "Hamlets: of a count that kpi_hamlet_daily hides there is no value, gap, projection or rank here."),
             Words("Đơn vị chưa có số hộ hoặc số thôn: chỉ tiêu, khoảng thiếu, dự báo để trống và tình trạng là no_data.",
                   "Without households or hamlets on file target, gap and projection are null and the status is no_data."),
             *value.limits), Words("Không có.", "None.")),
