@@ -15,6 +15,7 @@ import re
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -83,10 +84,15 @@ TARGETS = {
 }
 
 
+@cache
+def _models() -> dict[str, dict[str, Any]]:
+    text = (ROOT / "dbt_project/models/kpi/_kpi__models.yml").read_text(encoding="utf-8")
+    return {m["name"]: m for m in yaml.safe_load(text)["models"]}
+
+
 def model(name: str) -> dict[str, Any]:
     """The contract of a kpi model as its YAML says. Raises KeyError for one that is not there."""
-    text = (ROOT / "dbt_project/models/kpi/_kpi__models.yml").read_text(encoding="utf-8")
-    return {m["name"]: m for m in yaml.safe_load(text)["models"]}[name]
+    return _models()[name]
 
 
 def blocks() -> dict[str, str]:
