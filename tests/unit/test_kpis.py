@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 from kinhteso import contracts
+from kinhteso.explaining.telling import PART_WORDS
 from kinhteso.kpis import KINDS, KPIS, PERIODS, STORES_OF_HOUSEHOLDS, UNITS, Words
 
 ROOT = Path(__file__).parents[2]
@@ -28,7 +29,7 @@ def test_a_measure_is_told_whole(kpi):
         assert isinstance(text, Words) and text.vi.strip() and text.en.strip()
     assert all(re.fullmatch(r"KPI §\d(\.\d+)?|RULINGS \d+", rule) for rule in kpi.rule), kpi.rule
     assert set(kpi.sources) <= {f"{c.source}/{c.dataset}" for c in contracts.all_contracts()}
-    assert all(key in KNOWN for _, key in kpi.parts)
+    assert all(key in KNOWN and (kpi.period == "base" or role in PART_WORDS) for role, key in kpi.parts)
     assert bool(kpi.parts) >= (kpi.kind in ("rate", "multiple", "difference")) and len(set(kpi.sources)) == len(kpi.sources)
     assert kpi.additive == (kpi.kind not in ("rate", "multiple", "attribute"))
 

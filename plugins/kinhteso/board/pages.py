@@ -93,7 +93,7 @@ def _explain(request: Request, dsn: str, geography: str, commune: str, day: str,
     told = list(telling.beside_lines(answer)) if answer else []
     return render(
         request, "explain.html", title, a=answer, beside=told, asked=asked, lists=lists or [geography], cells=cells, kpis=kpis.KPIS, units=kpis.UNITS,
-        periods=kpis.PERIODS, grain=kpis.GRAIN, roles=ROLES, number=telling.number, lists_of=telling.walk, most=facts.ROWS,
+        periods=kpis.PERIODS, grain=kpis.GRAIN, roles=ROLES, part_words=telling.PART_WORDS, number=telling.number, lists_of=telling.walk, most=facts.ROWS,
     )  # fmt: skip
 
 

@@ -14,6 +14,11 @@ from kinhteso.explaining.entities import ROLES
 from kinhteso.explaining.places import Portion
 from kinhteso.kpis import GRAIN, PERIODS, UNITS, Words
 
+#: What a part is of a measure.
+PART_WORDS = {
+    "numerator": Words("tử số", "numerator"), "denominator": Words("mẫu số", "denominator"), "value": Words("giá trị", "value"),
+    "base": Words("số gốc", "base"), "plus": Words("cộng", "plus"), "minus": Words("trừ", "minus"), "unmatched": Words("chưa khớp", "unmatched"),
+}  # fmt: skip
 #: Entities that a text lists unless it is told otherwise.
 LISTED = 40
 #: A spreadsheet runs what begins so (RELIABILITY, privacy 8); a negative number may stay.
@@ -98,7 +103,7 @@ def text(answer: Answer, limit: int = LISTED) -> Iterator[str]:
 
 
 def _counts(told: Explanation, indent: str, role: str = "") -> Iterator[str]:
-    label = f"{role}: " if role else ""
+    label = f"{both(PART_WORDS[role])}: " if role else ""
     since = "…" if told.since == BEGINNING else told.since
     days = f", {since} – {told.until}" if told.since != told.until else ("" if told.until == told.cell.day else f", {told.until}")
     counted = f", {len(told.entities)} {both(Words('thực thể', 'entities'))}" if told.entities else ""
