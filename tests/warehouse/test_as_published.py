@@ -60,7 +60,7 @@ def test_the_comparison_finds_a_row_that_was_not_kept(world, warehouse_dsn, monk
     deliver_day(world, D0, rng)
     release(world, warehouse_dsn, kept)
     came = "pg_temp.came_kpi_commune_daily"
-    lost = f"delete from {came} where (commune_code, date) in (select commune_code, date from {came} order by date desc, commune_code limit 1)"
+    lost = f"delete from {came} where (geography, commune_code, date) in (select geography, commune_code, date from {came} order by date desc, commune_code limit 1)"
     monkeypatch.setattr(as_published, "keep", lambda conn, id: (conn.execute(lost), keep(conn, id)))
     deliver_day(world, D0 + timedelta(days=1), rng)
     release(world, warehouse_dsn, kept)
@@ -89,7 +89,9 @@ def test_a_column_that_comes_or_goes_leaves_past_releases_as_they_were(world, wa
     deliver_day(world, D0, rng)
     release(world, warehouse_dsn, kept)
     before = columns(world.conn)
-    edit(project / "models/kpi/kpi_commune_daily.sql", "    j.completeness\nfrom judged", "    j.completeness,\n    cast(7 as integer) as probe\nfrom judged")
+    edit(
+        project / "models/kpi/kpi_commune_daily.sql", " end as completeness\nfrom judged", " end as completeness,\n    cast(7 as integer) as probe\nfrom judged"
+    )
     edit(project / "models/kpi/kpi_commune_daily.sql", "end as numeric(9, 6))\n        as match_rate", "end as numeric(12, 9))\n        as match_rate")
     models = project / "models/kpi/_kpi__models.yml"
     text = models.read_text(encoding="utf-8")
@@ -100,6 +102,7 @@ def test_a_column_that_comes_or_goes_leaves_past_releases_as_they_were(world, wa
     deliver_day(world, D0 + timedelta(days=1), rng)
     release(world, warehouse_dsn, kept)
     assert "probe" in columns(world.conn) and differences(world.conn, kept) == []
+    assert unexplained(world.conn, kept) == [], "a table that was made again restates what moved and nothing else"
     assert world.conn.execute("select distinct release_id, probe from bi.kpi_commune_daily_as_published order by 1").fetchall() == [(1, None), (2, 7)]
     assert world.conn.execute("select count(*) from bi.kpi_commune_daily_as_published where release_id = 1").fetchone() == (len(kept[1]),)
     assert set(before) <= set(columns(world.conn))
