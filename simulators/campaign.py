@@ -11,6 +11,13 @@ SMALL = Size(
     account_base=3, products={1: 60, 2: 0}, valid_orders={1: 240, 2: 0}, leads={1: 12, 2: 1}, team_hamlets={1: 9, 2: 2}, trained={1: 31, 2: 7},
     orders_from=date(2021, 8, 20), orders_per_day_after=10, growth=None,
 )  # fmt: skip
+#: Communes that a later list splits (06040, 06622, 06625), the neighbours that they join, and two new units of both phases (06286, 06316).
+REFORM = Size(
+    communes=["05995", "06004", "06025", "06034", "06040", "06217", "06250", "06286", "06307", "06613", "06619", "06622", "06625", "06634"], households=420,
+    hamlets={1: 21, 2: 21}, at=date(2021, 9, 20), with_store={1: 80, 2: 70}, store_base=9, both_share=0.2, with_account={1: 45, 2: 40}, account_base=5,
+    products={1: 60, 2: 50}, valid_orders={1: 150, 2: 130}, leads={1: 12, 2: 10}, team_hamlets={1: 14, 2: 15}, trained={1: 50, 2: 52},
+    orders_from=date(2021, 8, 25), orders_per_day_after=30, days_after=4, growth=None,
+)  # fmt: skip
 #: The contract's volumes for stress (§17): 130,000 stores, 100,000 products, 120,000 accounts, 20,000 orders a day.
 STRESS = Size(
     with_store={1: 68_000, 2: 50_000}, with_account={1: 62_000, 2: 46_000}, account_share=0.7, products={1: 85_000, 2: 15_000}, valid_orders={1: 60_000, 2: 20_000},
@@ -20,14 +27,16 @@ GOLDEN_COMMUNE = "06463"
 
 
 def make(name: str, seed: int, first_day: date) -> World:
-    """World ``name`` (small, campaign, stress). Raises ValueError for another name."""
+    """World ``name`` (small, reform, campaign, stress). Raises ValueError for another name."""
+    if name == "reform":
+        return Maker(REFORM, seed, first_day).make()
     if name == "small":
         return _small(seed, first_day)
     if name == "campaign":
         return Maker(Size(), seed, first_day).make()
     if name == "stress":
         return Maker(STRESS, seed, first_day).make()
-    raise ValueError(f"no world {name!r}; there are small, campaign and stress")
+    raise ValueError(f"no world {name!r}; there are small, reform, campaign and stress")
 
 
 def _small(seed: int, first_day: date) -> World:
