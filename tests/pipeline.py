@@ -14,7 +14,7 @@ import psycopg
 from kinhteso import checking, contracts, intake, publishing, warehouse
 from kinhteso.platforms.voso import VosoClient
 from kinhteso.settings import Settings
-from oracle import COUNTED, Recount, arrivals, differences, table
+from oracle import COUNTED, Recount, arrivals, differences, hamlets, table
 from served import Served
 
 SOURCES = {s: [c.dataset for c in contracts.all_contracts() if c.source == s] for s in ("registers", "postmart", "voso")}
@@ -76,16 +76,19 @@ class Pipeline:
             self.red += checking.failures(conn, scope.build_id)
         return publishing.publish(self.dsn, scope)
 
-    def recounted(self, reconciled: tuple[str, ...] = (), **limits: Any) -> list[str]:
+    def recounted(self, reconciled: tuple[str, ...] = (), hamlets_on: int = 10, **limits: Any) -> list[str]:
         """Every column of every published row against the recount of what has come: the differences, in words. ``reconciled``: datasets whose bulk
-        counts too; ``limits``: of the recount."""
+        counts too; ``hamlets_on``: how many days of the hamlets, the last ones; ``limits``: of the recount."""
         with psycopg.connect(self.dsn) as conn:
             published = {name: table(conn, name, keys) for name, keys in COUNTED.items()}
             come = arrivals(conn, Path(self.settings.landing), reconciled)
+            told = table(conn, "kpi_hamlet_daily", hamlets.KEYS)
         days = {key[2] for key in published["kpi_commune_daily"]}
-        counted = Recount(come, self.settings.first_day, self.settings.phone_key, **limits).tables(days)
-        lists = {key[0] for key in published["kpi_commune_daily"]}
-        return [text for name in COUNTED for text in differences({k: r for k, r in counted[name].items() if k[0] in lists}, published[name], name)]
+        recount = Recount(come, self.settings.first_day, self.settings.phone_key, **limits)
+        counted = recount.tables(days)
+        wrong = [text for name in COUNTED for text in differences(counted[name], published[name], name)]
+        on = sorted(days)[-hamlets_on:]
+        return wrong + list(hamlets.withheld(hamlets.hamlets(recount, on), {key: row for key, row in told.items() if key[3] in on}))
 
     def cells(self, day: date, measures: tuple[str, ...]) -> dict[str, dict[str, Any]]:
         """bi.kpi_commune_daily of a day, by commune."""
