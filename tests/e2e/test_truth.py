@@ -15,9 +15,11 @@ from oracle.geography import Geographies
 from pipeline import Pipeline
 from served import simulators
 
-REFORM = date(2021, 9, 17)
+from simulators import campaign, registers
+
+REFORM = date(2021, 9, 19)
 #: The reforms come within the world's days: the seeds' dates are moved, units and shares are the real ones.
-DATES = {"2021": ("2020-01-01", "2021-09-18"), "2024": ("2021-09-19", "2021-09-20"), "2025": ("2021-09-21", "")}
+DATES = {"2021": ("2020-01-01", "2021-09-19"), "2024": ("2021-09-20", "2021-09-20"), "2025": ("2021-09-21", "")}
 
 
 def project(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Path:
@@ -47,18 +49,46 @@ def know_hamlets(seeds: Path, world) -> None:
                 f.write(f"{old[0]},{old[1]},{hamlet},{new[0]},{new[1]},test\n")
 
 
+def deliver_new_registers(inbox: Path, world, as_of: date) -> None:
+    """R1, R1b and R4 of two units of the new list: Đình Lập with the households of the old one and of two hamlets of Bính Xá, whose own list stays in force for
+    the rest of it; Khánh Khê with all of its parts. A household keeps its code."""
+    index = {c.code: n for n, c in enumerate(world.communes)}
+    gone = set(world.communes[index["06622"]].hamlets[:2])
+    joined = {
+        ("06613", "Xã Đình Lập"): [h for h in world.households if h.commune == index["06613"] or (h.commune == index["06622"] and h.hamlet in gone)],
+        ("06286", "Xã Khánh Khê"): [h for h in world.households if h.commune in (index["06286"], index["06217"])],
+    }
+    leads = {lead.household: lead for lead in world.leads}
+    for (code, name), households in joined.items():
+        hamlets = sorted({h.hamlet for h in households})
+        r1 = [(n, code, name, h, sum(x.hamlet == h for x in households), None, None, None, None, None, None) for n, h in enumerate(hamlets, 1)]
+        r1b = [(n, h.code, h.head, h.citizen, h.phone, h.hamlet, h.persons, "20/09/2021") for n, h in enumerate(households, 1)]
+        r4 = [
+            (n, name, h.hamlet, h.code, h.head, h.phone, "Hồi", "Postmart", None, date(2021, 9, 1), None, None)
+            for n, h in enumerate((h for h in households if world.households.index(h) in leads), 1)
+        ]
+        for register, word, title, headings, rows in (
+            ("R1", "01", "BIỂU SỐ 01: TỔNG HỢP SỐ HỘ THEO THÔN, BẢN, KHỐI PHỐ", registers.R1, r1), ("R1B", "01b", "DANH SÁCH HỘ GIA ĐÌNH", registers.R1B, r1b),
+            ("R4", "04", "BIỂU SỐ 04: DANH SÁCH HỘ ĐẦU TÀU", registers.R4, r4),
+        ):  # fmt: skip
+            form = registers.Form(register, as_of, plain=register == "R1B")
+            form.sheet(name, "Tỉnh Lạng Sơn", name, title, headings, rows)
+            (inbox / f"Bieu{word}_{code}_{as_of:%Y%m%d}.xlsx").write_bytes(form.content())
+
+
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("seed", [1])
 def test_a_world_whose_communes_are_split_and_joined(seed, warehouse_dsn, tmp_path, monkeypatch):
-    from simulators import campaign
-
-    seeds = project(monkeypatch, tmp_path)
-    know_hamlets(seeds, campaign.make("reform", seed, REFORM))
+    seeds, world = project(monkeypatch, tmp_path), campaign.make("reform", seed, REFORM)
+    know_hamlets(seeds, world)
     with simulators(tmp_path / "sources", "--inbox", str(tmp_path / "inbox"), "--world", "reform", "--seed", str(seed), "--first-day", str(REFORM)) as served:
         settings = Settings(str(tmp_path / "landing"), str(tmp_path / "inbox"), "demo-pepper", REFORM)
         pipeline = Pipeline(warehouse_dsn, settings, served, tmp_path / "dbt", [])
-        for n in range(5):
+        for n in range(4):
+            if n == 3:
+                deliver_new_registers(tmp_path / "inbox", world, REFORM + timedelta(days=2))
             pipeline.take(REFORM + timedelta(days=n))
-            if n in (0, 3, 4):
+            if n in (1, 3):
                 pipeline.release()
         assert pipeline.problems == []
     with psycopg.connect(warehouse_dsn) as conn:
@@ -66,10 +96,20 @@ def test_a_world_whose_communes_are_split_and_joined(seed, warehouse_dsn, tmp_pa
         estimated = {
             c for (c,) in conn.execute("select distinct commune_code from bi.kpi_commune_daily where geography = '2025' and completeness = 'ESTIMATED'")
         }
-    assert lists["2024"] == 2 and lists["2021"] == lists["2025"] > 50
+    assert lists["2024"] == 1 and lists["2021"] == lists["2025"] > 50
     assert estimated == {"06004", "06040", "06613", "06625", "06637"}
     wrong = pipeline.recounted(seeds=seeds)
     assert wrong == [], f"{len(wrong)} differences: {wrong[:30]}"
+    with psycopg.connect(warehouse_dsn) as conn:  # and what is wrong is seen
+        for table, unit in (
+            ("kpi_commune_daily", "geography = '2025' and commune_code = '06625'"),
+            ("kpi_district_daily", "geography = '2024' and district_code = '189'"),
+            ("kpi_province_daily", "geography = '2025'"),
+        ):
+            conn.execute(f"update bi.{table} set revenue_net_vnd_to_date = revenue_net_vnd_to_date + 1 where date = '2021-09-20' and {unit}")
+    assert [text.split(":")[0] for text in pipeline.recounted(seeds=seeds)] == [
+        f"kpi_{unit} 2021-09-20 revenue_net_vnd_to_date" for unit in ("commune_daily 2025 06625", "district_daily 2024 189", "province_daily 2025 20")
+    ]
 
 
 CAMPAIGN = date(2021, 9, 14)

@@ -3,9 +3,10 @@
 Nothing here imports kinhteso or asks a database for a figure, so an error of the pipeline is not repeated here.
 """
 
+from oracle import hamlets, targets
 from oracle.compare import differences, table
 from oracle.files import arrivals
 from oracle.kpis import COUNTED, Recount
 from oracle.world import MEASURES, recount
 
-__all__ = ["COUNTED", "MEASURES", "Recount", "arrivals", "differences", "recount", "table"]
+__all__ = ["COUNTED", "MEASURES", "Recount", "arrivals", "differences", "hamlets", "recount", "table", "targets"]

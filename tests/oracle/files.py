@@ -126,7 +126,7 @@ ORDER_COLUMNS = {
 
 def _form(path: Path) -> Iterator[Row]:
     """Rows of every sheet, with `_district`, `_commune` (title block), `_as_of` and `_code` (the commune's code in the file name, or '')."""
-    code = m[1] if (m := re.search(r"_\d{3}_(\d{5})_\d{8}", path.name)) else ""
+    code = m[1] if (m := re.search(r"_(\d{5})_\d{8}", path.name)) else ""
     for sheet in _book(path).worksheets:
         grid = _grid(sheet)
         start = next((n for n, row in enumerate(grid) if row and nfc(row[0]) == "STT"), None)

@@ -256,7 +256,9 @@ class Recount:
         """A form speaks of the list in force on its as-of date."""
         name = self.geo.in_force(row["_as_of"])
         code = nfc(row.get("Mã xã")).zfill(5) if nfc(row.get("Mã xã")) else str(row["_code"] or "")
-        code = code or self.by_name.get((name, plain(row["_district"]), plain(row.get("Tên xã") or row["_commune"])), "")
+        code = code or self.by_name.get(
+            (name, plain(row["_district"]), plain(row.get("Tên xã") or (row.get("Đơn vị") if word(row.get("Cấp giao")) == "xa" else "") or row["_commune"])), ""
+        )
         return (name, code) if code else None
 
     def _read_forms(self) -> None:

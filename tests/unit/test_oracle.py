@@ -10,9 +10,10 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
-from oracle import Recount, differences
+from oracle import Recount, differences, hamlets, targets
 from oracle.files import Arrival
 from oracle.geography import SEEDS, Geographies, shared
 
@@ -341,6 +342,123 @@ def test_the_five_orders_as_of_the_end_of_each_day():
     told.rows["voso", "order_events", date(2021, 9, 24)] += late  # 505 once more, after 504
     row = communes(told.recount(), date(2021, 9, 20), "2021")[GOLDEN]
     assert row["orders_returned"] == 1 and row["orders_delivered_to_date"] == 1, "O1; what arrives late is not later"
+
+
+# ---- targets ----
+
+
+def progress(values: dict[str, list[tuple[int, int | None]]], decided: dict[date, list[dict]], start: date = date(2021, 7, 19)) -> dict:
+    """Targets of the indicator `store`: per commune the days' (households with a store, households), and its lists of decisions by as-of date."""
+    geo, rows = Geographies(), {}
+    for code, mine in values.items():
+        for n, (value, households) in enumerate(mine):
+            rows["2021", code, start + timedelta(days=n)] = {
+                "commune_name": code, "district_code": geo.units["2021"][code]["district_code"], "households_with_store": value, "households": households,
+                "households_with_payment": 0, "lead_households": 0, "hamlets_with_team": 0, "hamlets": 1,
+            }  # fmt: skip
+    forms = {
+        ("2021", next(iter(values))): {
+            as_of: [{"Cấp giao": "Xã", "Giai đoạn": 1, "Hạn hoàn thành": "20/09/2021"} | row for row in lists] for as_of, lists in decided.items()
+        }
+    }
+    days = sorted({key[2] for key in rows})
+    told = targets.targets(
+        SimpleNamespace(geo=geo, forms={"targets": forms}), {"kpi_commune_daily": rows, "kpi_district_daily": {}, "kpi_province_daily": {}}, days
+    )
+    return {(code, day): row for (_, code, indicator, day), row in told.items() if indicator == "store"}
+
+
+def decision(no: str, on: str, rate: object = None, count: int | None = None) -> dict:
+    return {"Số QĐ": no, "Ngày QĐ": on, "Hộ có cửa hàng số: Tỷ lệ (%)": rate, "Hộ có cửa hàng số: Số hộ": count}
+
+
+CHI_LANG, VAN_LINH = "06463", "06505"  # two communes of one district, phase 1: from 20 July to 20 September, 63 days
+
+
+def test_a_target_is_a_straight_line_with_a_pace():
+    found = progress({CHI_LANG: [(10 + 2 * n, 145) for n in range(70)]}, {date(2021, 7, 14): [decision("1/QĐ", "14/07/2021", "50%")]})
+    day = lambda month, d: found[CHI_LANG, date(2021, month, d)]
+    assert {k: day(7, 19)[k] for k in ("value", "target_value", "expected_by_now", "status")} == {
+        "value": 10,
+        "target_value": 73,
+        "expected_by_now": None,
+        "status": "not_started",
+    }
+    assert {k: day(7, 20)[k] for k in ("gap", "attainment", "expected_by_now", "needed_per_day", "projected_date", "status", "target_rate", "decision_no")} == {
+        "gap": 61, "attainment": Decimal("0.164384"), "expected_by_now": Decimal("11.00"), "needed_per_day": Decimal("0.98"), "projected_date": date(2021, 8, 20),
+        "status": "on_track", "target_rate": Decimal("0.500000"), "decision_no": "1/QĐ",
+    }, "10 + 63 × 1 / 63; 61 in 62 days; 2 a day reach 73 in 31"  # fmt: skip
+    assert day(8, 20)["status"] == "met" and day(8, 20)["projected_date"] == date(2021, 8, 20) and day(8, 20)["gap"] == 0
+
+
+def test_a_target_that_is_missed():
+    found = progress({CHI_LANG: [(10, 100)] * 70}, {})
+    day = lambda month, d: found[CHI_LANG, date(2021, month, d)]
+    assert (day(8, 1)["status"], day(8, 1)["projected_date"], day(8, 1)["decision_no"], day(8, 1)["target_value"]) == ("behind", None, None, 50)
+    assert (day(9, 20)["status"], day(9, 20)["needed_per_day"], day(9, 20)["expected_by_now"]) == ("behind", None, Decimal("50.00")), (
+        "the due date itself is not past"
+    )
+    assert day(9, 21)["status"] == "overdue"
+
+
+def test_a_target_of_nothing_and_a_commune_without_households():
+    found = progress({CHI_LANG: [(0, 80)] * 9, VAN_LINH: [(3, None)] * 9}, {date(2021, 7, 14): [decision("1/QĐ", "14/07/2021", count=0)]})
+    zero, unknown = found[CHI_LANG, date(2021, 7, 22)], found[VAN_LINH, date(2021, 7, 22)]
+    assert (zero["status"], zero["target_value"], zero["attainment"], zero["gap"], zero["rank_in_district"]) == ("met", 0, None, 0, None)
+    assert (unknown["status"], unknown["target_value"], unknown["gap"], unknown["projected_date"], unknown["rate"]) == ("no_data", None, None, None, None)
+
+
+def test_the_newest_decision_wins_from_its_day_on_and_households_may_be_revised():
+    values = {CHI_LANG: [(10, 100)] * 10 + [(10, 121)] * 10}
+    lists = {
+        date(2021, 7, 14): [decision("1/QĐ", "14/07/2021", 50)],
+        date(2021, 7, 25): [decision("2/QĐ", "27/07/2021", "0,6"), decision("3/QĐ", "01/08/2021", count=90)],
+    }
+    found = progress(values, lists)
+    told = {
+        day: (found[CHI_LANG, day]["target_value"], found[CHI_LANG, day]["decision_no"])
+        for day in (date(2021, 7, 26), date(2021, 7, 27), date(2021, 7, 29), date(2021, 8, 1))
+    }
+    assert list(told.values()) == [(50, "1/QĐ"), (60, "2/QĐ"), (73, "2/QĐ"), (90, "3/QĐ")], "60 % of 100, of 121 rounded up, then a count"
+
+
+def test_ranks_are_shared_and_say_who_climbed():
+    found = progress({CHI_LANG: [(10 + 3 * n, 100) for n in range(12)], VAN_LINH: [(20, 100)] * 12}, {})
+    first, last = date(2021, 7, 21), date(2021, 7, 30)
+    assert [found[c, first]["rank_in_district"] for c in (CHI_LANG, VAN_LINH)] == [2, 1]
+    assert [(found[c, last]["rank_in_province"], found[c, last]["rank_change_7d"]) for c in (CHI_LANG, VAN_LINH)] == [(1, 0), (2, 0)]
+    assert found[CHI_LANG, date(2021, 7, 28)]["rank_change_7d"] == 1 and found[VAN_LINH, date(2021, 7, 28)]["rank_change_7d"] == -1
+    same = progress({CHI_LANG: [(10, 100)] * 3, VAN_LINH: [(20, 200)] * 3}, {})
+    assert {same[c, first]["rank_in_district"] for c in (CHI_LANG, VAN_LINH)} == {1}
+
+
+# ---- hamlets ----
+
+
+def test_what_is_withheld_of_hamlets_is_judged():
+    key = lambda hamlet: ("2021", CHI_LANG, hamlet, D0)
+    right = {
+        key(h): dict.fromkeys(hamlets.HOUSEHOLDS, 0) | {"households": 50, "households_with_store": n, "hamlet_name": h}
+        for h, n in (("a", 3), ("b", 6), ("c", 9), ("d", 0))
+    }
+    shown = {
+        k: r | {"suppressed": False, "store_rate": r["households_with_store"] / Decimal(50), "payment_rate": Decimal(0), "lead_rate": Decimal(0)}
+        for k, r in right.items()
+    }
+    hidden = {"households_with_store": None, "store_rate": None, "suppressed": True}
+    good = shown | {key("a"): shown[key("a")] | hidden, key("b"): shown[key("b")] | hidden}
+    assert list(hamlets.withheld(right, good)) == []
+    wrong = {
+        "is published of 3 households": shown,
+        "one hamlet alone is withheld": shown | {key("a"): good[key("a")]},
+        "does not say so": good | {key("b"): good[key("b")] | {"suppressed": False}},
+        "and nothing is": good | {key("d"): shown[key("d")] | {"suppressed": True}},
+        "was counted": good | {key("c"): shown[key("c")] | {"households_with_store": 10, "store_rate": Decimal("0.2")}},
+        "follows from what is shown": good | {key("a"): good[key("a")] | {"store_rate": Decimal("0.06")}},
+        "no such row": {k: r for k, r in good.items() if k != key("d")},
+    }
+    for words, table in wrong.items():
+        assert any(words in text for text in hamlets.withheld(right, table)), words
 
 
 # ---- comparing ----
