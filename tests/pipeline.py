@@ -14,7 +14,7 @@ import psycopg
 from kinhteso import checking, contracts, intake, publishing, warehouse
 from kinhteso.platforms.voso import VosoClient
 from kinhteso.settings import Settings
-from oracle import COUNTED, Recount, arrivals, differences, hamlets, table
+from oracle import COUNTED, Recount, arrivals, differences, hamlets, table, targets
 from served import Served
 
 SOURCES = {s: [c.dataset for c in contracts.all_contracts() if c.source == s] for s in ("registers", "postmart", "voso")}
@@ -83,10 +83,12 @@ class Pipeline:
             published = {name: table(conn, name, keys) for name, keys in COUNTED.items()}
             come = arrivals(conn, Path(self.settings.landing), reconciled)
             told = table(conn, "kpi_hamlet_daily", hamlets.KEYS)
+            aims = table(conn, "target_progress_daily", targets.KEYS, "level in ('commune', 'district', 'province')")
         days = {key[2] for key in published["kpi_commune_daily"]}
         recount = Recount(come, self.settings.first_day, self.settings.phone_key, **limits)
         counted = recount.tables(days)
         wrong = [text for name in COUNTED for text in differences(counted[name], published[name], name)]
+        wrong += differences(targets.targets(recount, counted, days), aims, "target_progress_daily")
         on = sorted(days)[-hamlets_on:]
         return wrong + list(hamlets.withheld(hamlets.hamlets(recount, on), {key: row for key, row in told.items() if key[3] in on}))
 

@@ -147,8 +147,9 @@ select
     cast(case when r.date >= r.kick_off then round(r.expected, 2) end as numeric(18, 2)) as expected_by_now,
     cast(case when r.date < r.due_on then round(cast(r.gap as numeric) / (r.due_on - r.date), 2) end as numeric(18, 2)) as needed_per_day,
     case when r.gap = 0 then r.date
+         -- a line in floating point reaches a whole day a hair before it or after it
          when r.value is not null and r.slope > 0 and (r.target_value - r.intercept) / r.slope < 36500
-             then r.kick_off + cast(greatest(ceil((r.target_value - r.intercept) / r.slope), r.date + 1 - r.kick_off) as integer) end as projected_date,
+             then r.kick_off + cast(greatest(ceil(round(cast((r.target_value - r.intercept) / r.slope as numeric), 6)), r.date + 1 - r.kick_off) as integer) end as projected_date,
     case when r.value is null or r.target_value is null then 'no_data'
          when r.date < r.kick_off then 'not_started'
          when r.value >= r.target_value then 'met'
