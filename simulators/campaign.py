@@ -13,8 +13,10 @@ SMALL = Size(
 )  # fmt: skip
 #: Communes that a later list splits (06040, 06622, 06625), the neighbours that they join, and two new units of both phases (06286, 06316).
 REFORM = Size(
-    communes=["05995", "06004", "06025", "06034", "06040", "06217", "06250", "06286", "06307", "06613", "06619", "06622", "06625", "06634"], households=420,
-    hamlets={1: 21, 2: 21}, at=date(2021, 9, 20), with_store={1: 80, 2: 70}, store_base=9, both_share=0.2, with_account={1: 45, 2: 40}, account_base=5,
+    communes=[
+        "05995", "06004", "06025", "06034", "06040", "06217", "06241", "06250", "06286", "06295", "06301", "06307", "06613", "06619", "06622", "06625", "06628", "06634",
+    ], households=450,
+    hamlets={1: 24, 2: 24}, at=date(2021, 9, 20), with_store={1: 80, 2: 70}, store_base=9, both_share=0.2, with_account={1: 45, 2: 40}, account_base=5,
     products={1: 60, 2: 50}, valid_orders={1: 150, 2: 130}, leads={1: 12, 2: 10}, team_hamlets={1: 14, 2: 15}, trained={1: 50, 2: 52},
     orders_from=date(2021, 8, 25), orders_per_day_after=30, days_after=4, growth=None,
 )  # fmt: skip

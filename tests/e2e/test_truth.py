@@ -50,26 +50,21 @@ def know_hamlets(seeds: Path, world) -> None:
 
 
 def deliver_new_registers(inbox: Path, world, as_of: date) -> None:
-    """R1, R1b and R4 of two units of the new list: Đình Lập with the households of the old one and of two hamlets of Bính Xá, whose own list stays in force for
-    the rest of it; Khánh Khê with all of its parts. A household keeps its code."""
+    """R1 and R1b of a unit of the new list: Đình Lập with the households of the old one and of two hamlets of Bính Xá, whose own list stays in force for
+    the rest of it. A household keeps its code."""
     index = {c.code: n for n, c in enumerate(world.communes)}
     gone = set(world.communes[index["06622"]].hamlets[:2])
     joined = {
-        ("06613", "Xã Đình Lập"): [h for h in world.households if h.commune == index["06613"] or (h.commune == index["06622"] and h.hamlet in gone)],
-        ("06286", "Xã Khánh Khê"): [h for h in world.households if h.commune in (index["06286"], index["06217"])],
+        ("06613", "Xã Đình Lập"): [
+            h for h in world.households if h.commune in (index["06613"], index["06628"]) or (h.commune == index["06622"] and h.hamlet in gone)
+        ],
     }
-    leads = {lead.household: lead for lead in world.leads}
     for (code, name), households in joined.items():
         hamlets = sorted({h.hamlet for h in households})
         r1 = [(n, code, name, h, sum(x.hamlet == h for x in households), None, None, None, None, None, None) for n, h in enumerate(hamlets, 1)]
         r1b = [(n, h.code, h.head, h.citizen, h.phone, h.hamlet, h.persons, "20/09/2021") for n, h in enumerate(households, 1)]
-        r4 = [
-            (n, name, h.hamlet, h.code, h.head, h.phone, "Hồi", "Postmart", None, date(2021, 9, 1), None, None)
-            for n, h in enumerate((h for h in households if world.households.index(h) in leads), 1)
-        ]
         for register, word, title, headings, rows in (
             ("R1", "01", "BIỂU SỐ 01: TỔNG HỢP SỐ HỘ THEO THÔN, BẢN, KHỐI PHỐ", registers.R1, r1), ("R1B", "01b", "DANH SÁCH HỘ GIA ĐÌNH", registers.R1B, r1b),
-            ("R4", "04", "BIỂU SỐ 04: DANH SÁCH HỘ ĐẦU TÀU", registers.R4, r4),
         ):  # fmt: skip
             form = registers.Form(register, as_of, plain=register == "R1B")
             form.sheet(name, "Tỉnh Lạng Sơn", name, title, headings, rows)
