@@ -43,7 +43,7 @@ def know_hamlets(seeds: Path, world) -> None:
     with (seeds / "hamlet_succession.csv").open("a", encoding="utf-8") as f:
         for c in world.communes:
             ways = sorted({(geo.pieces[n].units[1], geo.pieces[n].units[2]) for n in geo.of_unit["2021", c.code]})
-            for k, hamlet in enumerate(c.hamlets[1:] if len(ways) > 1 else ()):
+            for k, hamlet in enumerate(c.hamlets[1:] if len(ways) > 1 and len(c.hamlets) > 3 else ()):
                 middle, last = ways[k % 2]
                 old, new = (("2021", c.code), ("2024", middle)) if len({m for m, _ in ways}) > 1 else (("2024", middle), ("2025", last))
                 f.write(f"{old[0]},{old[1]},{hamlet},{new[0]},{new[1]},test\n")
