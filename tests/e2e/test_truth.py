@@ -69,7 +69,7 @@ def test_a_world_whose_communes_are_split_and_joined(seed, warehouse_dsn, tmp_pa
         }
     assert lists["2024"] == 1 and lists["2021"] == lists["2025"] > 50
     assert estimated == {"06004", "06040", "06613", "06625", "06637"}
-    wrong = pipeline.recounted(seeds=seeds)
+    wrong = pipeline.recounted(seeds=seeds, hamlets_on=10)
     assert wrong == [], f"{len(wrong)} differences: {wrong[:30]}"
     with psycopg.connect(warehouse_dsn) as conn:  # and what is wrong is seen
         for table, unit in (
@@ -101,5 +101,5 @@ def test_the_campaign(warehouse_dsn, tmp_path):
             "select (select count(*) from bi.kpi_commune_daily) * (select count(*) from information_schema.columns where table_schema = 'bi' and table_name = 'kpi_commune_daily')"
         ).fetchone()
     assert cells > 500_000
-    wrong = pipeline.recounted()
+    wrong = pipeline.recounted(hamlets_on=10)
     assert wrong == [], f"{len(wrong)} differences: {wrong[:30]}"
