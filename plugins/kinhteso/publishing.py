@@ -117,21 +117,35 @@ def _built(conn: psycopg.Connection[Any], table: Published) -> list[catalog.Colu
     return [column for column in catalog.columns(conn, table.schema, table.name) if column[0] not in table.withheld]
 
 
-def _create(conn: psycopg.Connection[Any], table: Published, columns: list[catalog.Column], *, keyed: bool = True) -> None:
+def _create(conn: psycopg.Connection[Any], table: Published, columns: list[catalog.Column]) -> None:
     body = sql.SQL(", ").join(sql.SQL("{} {}").format(sql.Identifier(n), sql.SQL(t)) for n, t, _ in columns)  # type: ignore[arg-type]
     key = sql.SQL(", ").join(map(sql.Identifier, table.key))
     conn.execute(sql.SQL("create table bi.{} ({}, primary key ({}))").format(sql.Identifier(table.name), body, key))
-    for own, other, theirs in table.references if keyed else ():
-        conn.execute(
-            sql.SQL("alter table bi.{} add foreign key ({}) references bi.{} ({}) deferrable initially deferred").format(
-                sql.Identifier(table.name),
-                sql.SQL(", ").join(map(sql.Identifier, own)),
-                sql.Identifier(other),
-                sql.SQL(", ").join(map(sql.Identifier, theirs)),
-            )
-        )
     if "date" in table.key and table.key != ("date",):
         conn.execute(sql.SQL("create index on bi.{} (date)").format(sql.Identifier(table.name)))
+
+
+def _keyed(conn: psycopg.Connection[Any]) -> None:
+    """Declare the foreign keys that are not there: of new tables, and those that fell with a table that was made again beneath others."""
+    for table in TABLES:
+        there = {
+            (tuple(own), other)
+            for own, other in conn.execute(
+                """select array(select attname from unnest(k.conkey) with ordinality as c (n, i)
+                                join pg_attribute as a on a.attrelid = k.conrelid and a.attnum = c.n order by c.i)::text[], o.relname
+                   from pg_constraint as k join pg_class as o on o.oid = k.confrelid
+                   where k.contype = 'f' and k.conrelid = to_regclass(%s)""",
+                (f"bi.{table.name}",),
+            )
+        }
+        for own, other, theirs in table.references:
+            if (own, other) not in there:
+                conn.execute("set constraints all immediate")  # a table with checks to come cannot be altered
+                conn.execute(
+                    sql.SQL("alter table bi.{} add foreign key ({}) references bi.{} ({}) deferrable initially deferred").format(
+                        sql.Identifier(table.name), catalog.listed(own), sql.Identifier(other), catalog.listed(theirs)
+                    )
+                )
 
 
 def _prepare(conn: psycopg.Connection[Any]) -> set[str]:
@@ -283,6 +297,7 @@ def _publish(dsn: str, scope: BuildScope, lock_seconds: int) -> Release:
         assert row is not None
         release_id = row[0]
         changed = {table.name: _apply(conn, table, release_id, remade=table.name in remade) for table in TABLES}
+        _keyed(conn)
         is_remembered = restating.remember(conn)
         told = conn.execute("select completeness from bi.kpi_province_daily where date = %s limit 1", (scope.business_date,)).fetchone()
         completeness = told[0] if told else "FULL"
