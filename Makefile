@@ -9,7 +9,7 @@ PARALLEL = -n $(WORKERS) --dist worksteal
 RUN := PYTHONPATH=plugins:. PYTHONWARNINGS=ignore $(BIN)/python
 STAMP := $(VENV)/.installed-$(shell cat requirements-dev.txt requirements-uv.txt 2>/dev/null | cksum | cut -d' ' -f1)
 
-.PHONY: help install demo test faults lint docs up down dsn replay reconcile explain quarantine replay-quarantine dismiss-quarantine resolve review backup restore lock clean
+.PHONY: help install demo test faults truth lint docs up down dsn replay reconcile explain quarantine replay-quarantine dismiss-quarantine resolve review backup restore lock clean
 # What part of the quarantine is meant; values go through the environment, so that they may hold any character.
 MEANT = --class "$${CLASS:-}" --export "$${EXPORT:-}" --rule "$${RULE:-}" --day "$${DAY:-}"
 .DEFAULT_GOAL := help
@@ -34,10 +34,13 @@ demo: install ## from nothing to the campaign's numbers, about five minutes
 	@$(RUN) -m kinhteso.local demo
 
 test: install ## everything that has to pass
-	@$(RUN) -m pytest -q $(PARALLEL) -m "not only_faults"
+	@$(RUN) -m pytest -q $(PARALLEL) -m "not only_faults and not only_truth"
 
 faults: install ## every fault of the catalogue, one by one, about an hour; writes docs/faults.md
 	@KINHTESO_FAULTS_REPORT=docs/faults.md $(RUN) -m pytest -q $(PARALLEL) tests/faults
+
+truth: install ## every cell of the campaign's world recounted in plain Python, about five minutes
+	@$(RUN) -m pytest -q -m only_truth tests/e2e/test_truth.py
 
 lint: install ## ruff, mypy, sqlfluff, the dbt project's rules, docs up to date: check only
 	@$(BIN)/ruff check .

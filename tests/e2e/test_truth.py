@@ -86,6 +86,7 @@ def test_a_world_whose_communes_are_split_and_joined(seed, warehouse_dsn, tmp_pa
 CAMPAIGN = date(2021, 9, 12)
 
 
+@pytest.mark.only_truth
 @pytest.mark.timeout(1800)
 def test_the_campaign(warehouse_dsn, tmp_path):
     """The world of `make demo`: the days that are rebuilt from its backlog, the backlog's own, and the next."""

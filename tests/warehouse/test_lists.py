@@ -94,6 +94,8 @@ def deliver_registers(world: RawWorld) -> None:
         households = [world.household(f"H{code}-{n}", commune, phone=phone(code, n), as_of=as_of) for n in range(9)]
         for h in households[7:]:
             h["hamlet_raw"] = KNOWN_HAMLET
+        if code == "06613":  # known by commune, hamlet and name only
+            households.append(world.household("H06613-name", commune, phone=None, name="name-of-none", as_of=as_of))
         team = [
             {
                 "hamlet_raw": "Bản Mới",
@@ -123,6 +125,18 @@ def deliver_reformed_registers(world: RawWorld) -> None:
     hamlets = [{"hamlet_raw": "Thôn Phố Cũ", "households": "401", "commune_code": "06505", "as_of": as_of.isoformat()}]
     world.deliver("registers", "hamlets", as_of, hamlets, unit="06505_2025", mode="form")
     world.deliver("registers", "households", as_of, households, unit="06505_2025", mode="form")
+    # Đình Lập took in a part of Bính Xá: of the list of Bính Xá the rest stays in force, and on it a household that is on the new list too
+    new = {"gso_code": "06613"}
+    joined = [(c, n) for c in ("06613", "06628") for n in range(9)] + [("06622", n) for n in (6, 7, 8)]
+    households = [world.household(f"H{c}-{n}", new, phone=phone(c, n), as_of=as_of) for c, n in joined]
+    by_name = world.household("H06613-name", new, phone=None, name="name-of-none", as_of=as_of)
+    for row, (c, n) in zip(households, joined, strict=True):
+        row["hamlet_raw"] = KNOWN_HAMLET if c == "06622" and n > 6 else "Thôn Phố Cũ"
+    world.deliver("registers", "households", as_of, [*households, by_name], unit="06613_2025", mode="form")
+    # and Khánh Khê, of parts of two phases, sends its own R1 and R1b
+    of_both = [world.household(f"H{c}-{n}", {"gso_code": "06286"}, phone=phone(c, n), as_of=as_of) for (_, c, b) in steps() if b == "06286" for n in range(9)]
+    world.deliver("registers", "households", as_of, of_both, unit="06286_2025", mode="form")
+    world.deliver("registers", "hamlets", as_of, [{**hamlets[0], "commune_code": "06286", "households": "300"}], unit="06286_2025", mode="form")
 
 
 def deliver_day(world: RawWorld, day: date, rng: random.Random) -> None:
@@ -135,6 +149,8 @@ def deliver_day(world: RawWorld, day: date, rng: random.Random) -> None:
         for n in range(9 if many else 1):
             store = world.postmart_store(k * 10 + n, commune, phone=phone(code, n), approved=since, active=local(day - timedelta(days=n * 7)))
             stores.append({**store, "hamlet_raw": KNOWN_HAMLET if n >= 7 else "T. Phố Cũ"})
+        if code == "06613":
+            stores.append({**world.postmart_store(99_999, commune, phone=None, approved=since), "owner_name_key": "name-of-none"})
         if many or k % 5 == 0:
             voso.append(world.voso_store(k, commune, phone=phone(code, 0), approved=since, active=local(day)))
             voso.append(world.voso_store(1000 + k, commune, phone="of nobody", approved=since, active=local(day)))
@@ -328,7 +344,7 @@ def test_ten_names_of_26_units_stay_apart(reformed):
     old = cells(reformed, "2021", DAYS[1])
     for codes in shared.values():
         for code in codes:
-            assert old[code]["households_with_store_postmart"] == (9 if code in SPLIT else 1), code
+            assert old[code]["households_with_store_postmart"] == (9 if code in SPLIT else 2 if code == "06613" else 1), code
 
 
 def differing(rows: dict[str, dict[str, dict[str, Any]]]) -> list[tuple[str, str]]:
@@ -414,6 +430,27 @@ def test_a_register_of_a_new_unit_counts_on_every_list(reformed):
     assert {old[o]["completeness"] for o in parts} == {"ESTIMATED"}
     before = cells(reformed, "2025", DAYS[3])["06505"]["households"]
     assert before == sum(cells(reformed, "2021", DAYS[3])[o]["households"] for o in parts) != 401
+
+
+def test_a_household_on_two_lists_in_force_is_one(reformed):
+    """Of Bính Xá, whose list stays in force for a part of it, three households are on Đình Lập's list too: they match, where the newer list says.
+    So does one that only its commune, hamlet and name tell: the platform goes on naming the commune of 2021."""
+    seen = {day: cells(reformed, "2025", day) for day in DAYS[3:5]}
+    told = reformed.execute("select distinct matched_by, household_key is not null from core.dim_store where store_code = 'PMS0099999'").fetchall()
+    assert told == [("name", True)]
+    for code in ("06613", "06625"):
+        assert seen[DAYS[4]][code]["stores_unmatched"] == seen[DAYS[3]][code]["stores_unmatched"], code
+    totals = [sum(r["households_with_store"] or 0 for r in told.values()) for told in seen.values()]
+    assert totals[0] == totals[1]
+    assert cells(reformed, "2021", DAYS[4])["06622"]["stores_unmatched"] == cells(reformed, "2021", DAYS[3])["06622"]["stores_unmatched"]
+
+
+def test_a_part_has_no_sums_to_date_before_its_own_kick_off(reformed):
+    """Khánh Khê's registers come by the unit of 2025, of parts of both phases: the parts of the second keep their nulls before 2021-09-20."""
+    old = cells(reformed, "2021", DAYS[4])
+    for code in (o for (_, o, n) in steps() if n == "06286"):
+        begun = old[code]["phase"] == 1
+        assert (old[code]["orders_placed_to_date"] is not None) == begun == (old[code]["store_base"] is not None), code
 
 
 def test_a_platform_code_of_the_new_list_is_told_on_the_new_list(reformed):

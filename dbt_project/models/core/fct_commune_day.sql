@@ -10,6 +10,9 @@
     'orders_valid', 'orders_delivered', 'orders_cancelled', 'orders_returned', 'orders_out_of_province', 'revenue_gross_vnd', 'refunds_vnd',
     'orders_placed_to_date', 'orders_valid_to_date', 'orders_delivered_to_date', 'revenue_gross_vnd_to_date', 'refunds_vnd_to_date',
     'store_base', 'payment_base', 'revenue_base_vnd'] -%}
+{#- a part counts from its own kick-off, also where its numbers came with those of a part of the earlier phase #}
+{%- set since_kick_off = ['orders_placed_to_date', 'orders_valid_to_date', 'orders_delivered_to_date', 'revenue_gross_vnd_to_date', 'refunds_vnd_to_date',
+    'store_base', 'payment_base', 'revenue_base_vnd'] -%}
 {%- set rated = ['households_with_store', 'households_with_payment', 'lead_households'] -%}
 {%- set grown = {'households_with_store': 'store_base', 'households_with_payment': 'payment_base'} %}
 
@@ -43,15 +46,22 @@ place_unit as (
     group by m.place_code, u.geography, u.commune_code
 ),
 
+begun as (
+    select distinct p.piece_code, c.kick_off
+    from {{ ref('int_pieces') }} as p
+    left join {{ ref('campaign_phase') }} as c on c.district_code = p.first_district_code
+),
+
 piece_day as (
     select
         s.piece_code,
         s.date,
         s.platform,
-        {% for m in measures %}sum(s.{{ m }}) as {{ m }}{% if not loop.last %},{% endif %}
+        {% for m in measures %}{% if m in since_kick_off %}case when s.date >= b.kick_off then sum(s.{{ m }}) end{% else %}sum(s.{{ m }}){% endif %} as {{ m }}{% if not loop.last %},{% endif %}
         {% endfor %}
     from shared as s
-    group by s.piece_code, s.date, s.platform
+    join begun as b on b.piece_code = s.piece_code
+    group by s.piece_code, s.date, s.platform, b.kick_off
 ),
 
 denominator as (

@@ -1,15 +1,25 @@
-{# Keys that fit exactly one household, and when: rung phone, citizen or name (commune|hamlet|name). A key that fits two fits none. #}
+{# Keys that fit exactly one household, and when: rung phone, citizen or name (commune|hamlet|name). A key that fits two fits none. A platform may name
+   the commune by another list than the household's: a place is the same commune as every named place that shares ground with it. #}
 {{ config(indexes=[{'columns': ['rung', 'match_key']}]) }}
 
-with key as (
+with ground as (
+    select distinct h.place_code, n.place_code as named_place
+    from {{ ref('int_place_pieces') }} as h
+    join {{ ref('int_place_pieces') }} as n on n.piece_code = h.piece_code
+    where n.place_code in (select source_commune_code from {{ ref('int_stores__changed') }})
+),
+
+key as (
     select 'phone' as rung, phone_key as match_key, household_code, commune_code, as_of, valid_from, valid_to
     from {{ ref('int_households__in_force') }} where phone_key is not null
     union all
     select 'citizen', citizen_id_key, household_code, commune_code, as_of, valid_from, valid_to
     from {{ ref('int_households__in_force') }} where citizen_id_key is not null
     union all
-    select 'name', commune_code || '|' || hamlet || '|' || head_name_key, household_code, commune_code, as_of, valid_from, valid_to
-    from {{ ref('int_households__in_force') }} where hamlet is not null and head_name_key is not null
+    select 'name', g.named_place || '|' || h.hamlet || '|' || h.head_name_key, h.household_code, h.commune_code, h.as_of, h.valid_from, h.valid_to
+    from {{ ref('int_households__in_force') }} as h
+    join ground as g on g.place_code = h.commune_code
+    where h.hamlet is not null and h.head_name_key is not null
 ),
 
 counted as (
