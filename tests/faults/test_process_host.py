@@ -174,7 +174,7 @@ def test_out_of_memory(morning, workers, teller):
 @pytest.mark.fault("F109")
 def test_great_expectations_says_no_or_breaks_without_raising(morning, teller):
     """Great Expectations raises for neither: a failed suite is success=False, and an expectation that breaks is a result with a message in it."""
-    case, _ = morning
+    case, _, _ = morning
     right = load_contract("postmart", "stores")
 
     def with_pattern(pattern):

@@ -86,9 +86,18 @@ def _book(path: Path) -> Any:
     return openpyxl.load_workbook(path, read_only=not merged)
 
 
+def _cells(sheet: Any) -> list[list[Any]]:
+    """Values of a sheet in rows of one width, whatever extent the sheet claims to have (F22)."""
+    if hasattr(sheet, "reset_dimensions"):
+        sheet.reset_dimensions()
+    grid = [list(row) for row in sheet.iter_rows(values_only=True)]
+    width = max(map(len, grid), default=0)
+    return [row + [None] * (width - len(row)) for row in grid]
+
+
 def _grid(sheet: Any) -> list[list[Any]]:
     """Cells of a sheet, merged ones filled."""
-    grid = [list(row) for row in sheet.iter_rows(values_only=True)]
+    grid = _cells(sheet)
     for area in sheet.merged_cells.ranges if hasattr(sheet, "merged_cells") else ():
         value = sheet.cell(area.min_row, area.min_col).value
         for r in range(area.min_row, area.max_row + 1):
@@ -100,7 +109,7 @@ def _grid(sheet: Any) -> list[list[Any]]:
 def _postmart_sheet(path: Path) -> Iterator[Row]:
     """Rows 6… under the headings of row 5, down to `Tổng cộng`; an order's cells are repeated on its further lines."""
     sheet = next(s for s in openpyxl.load_workbook(path, read_only=True).worksheets if s.sheet_state == "visible")
-    grid = [list(row) for row in sheet.iter_rows(values_only=True)]
+    grid = _cells(sheet)
     start = next(n for n, row in enumerate(grid) if row and nfc(row[0]) == "STT")
     headings = [nfc(h) for h in grid[start]]
     order: Row = {}
