@@ -385,6 +385,8 @@ class Resolver:
             tokens = item.text.split()
             for start in range(1, len(tokens) - 1 if item.kind == "place" and item.type == "area" else 0):
                 tail = self.reader._items(tuple(tokens[start:]), item.part)
+                if spelling.plain(tokens[start - 1]) == "nt":  # "Thôn NT Thái Bình": the hamlet's own name
+                    continue
                 if all(i.kind == "name" for i in tail):
                     return replace(self._commune(tail, index, [], [], is_marked), is_sure=False, rule="R9")
         return None
