@@ -38,6 +38,14 @@
     where c.{{ code }} is not null)
 {%- endmacro %}
 
+{# What operators have decided about communes as rows of Postmart write them (ops.commune_decided); it goes before the platform's code (docs/addresses.md).
+   One row at most per row: the spans of a text do not overlap. #}
+{% macro decided_communes(row, district) -%}
+  {{ source('ops', 'commune_decided') }} as k
+    on k.source_code = coalesce({{ row }}.commune_src_code, '') and k.commune_name = coalesce({{ row }}.commune_name, '')
+    and k.district_name = coalesce({{ district }}, '') and k.valid_from <= {{ row }}.business_day and {{ row }}.business_day < k.valid_to
+{%- endmacro %}
+
 {# Whole numbers of places shared out to their pieces by largest remainder: the larger rest first, then the larger share, then the lower code.
    Sums are conserved exactly; null stays null. `relation` has place_code, `keys` and `measures`. #}
 {% macro shared_out(relation, keys, measures) -%}

@@ -19,7 +19,7 @@ from typing import Any
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from kinhteso import mishaps
+from kinhteso import deciding, mishaps
 
 BEGINNING = date(1, 1, 1)
 #: Bases are the figures at the end of the day before the first kick-off (KPI §1.7), so the tables begin there at the latest.
@@ -275,7 +275,8 @@ _INDEXES = (
 def build(dsn: str, first_day: date, *, full_refresh: bool = False, state_dir: Path | None = None) -> BuildScope | None:
     """Build core and kpi for all that changed; the caller publishes.
 
-    Returns the scope, or None when there is nothing (new) to tell of. Raises BuildFailed naming the models and tests that failed.
+    Returns the scope, or None when there is nothing (new) to tell of. Raises BuildFailed naming the models and tests that failed, DecisionError naming a
+    decision about an address that cannot hold.
     """
     state = state_dir or state_folder()
     digest = project_digest(project_dir(), first_day)
@@ -285,8 +286,9 @@ def build(dsn: str, first_day: date, *, full_refresh: bool = False, state_dir: P
             for statement in _INDEXES:
                 conn.execute(statement)  # type: ignore[call-overload]
             scope = claim(conn, first_day, digest, full_refresh=full_refresh)
-        if scope is None:
-            return None
+            if scope is None:
+                return None
+            deciding.note(conn, scope.build_id, whole=scope.full_refresh)
         arguments = ["build", "--exclude-resource-type", "unit_test"]
         if scope.full_refresh:
             arguments += ["--full-refresh"]

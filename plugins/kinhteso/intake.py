@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 
 import psycopg
 
-from kinhteso import contracts, ledger, mishaps, registers, reviewing
+from kinhteso import contracts, deciding, ledger, mishaps, registers, reviewing
 from kinhteso.landing import Landing
 from kinhteso.platforms import postmart, voso
 from kinhteso.readers import DeliveryRefused, SourceUnreachable
@@ -309,7 +309,7 @@ def judge(conn: psycopg.Connection[Any], settings: Settings, source: str, datase
     try:
         return _each(conn, waiting, lambda e: judging.judge_strictly(conn, e), (judging.JudgementFailed, ledger.ConservationBroken))
     finally:
-        if not conn.broken and (source == "registers" or (source, dataset) == ("postmart", "stores")):
+        if not conn.broken and (source == "registers" or (source == "postmart" and dataset in deciding.DATASETS)):
             reviewing.note(conn, source, dataset)
 
 

@@ -1,11 +1,11 @@
-"""The review list of communes' names: what forms and Postmart's stores say and no rule can tell, until an operator has decided (docs/addresses.md).
+"""The review list of communes' names: what forms and Postmart's stores and accounts say and no rule can tell, until an operator has decided
+(docs/addresses.md).
 
 `note` brings ops.address_review up to what counts or waits now, `follow` takes up again the forms of what has been decided since. Twice changes nothing.
 """
 
 from __future__ import annotations
 
-import csv
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,8 +15,9 @@ from typing import Any
 import psycopg
 from psycopg.rows import class_row
 
-from kinhteso import addresses, communes, contracts
-from kinhteso.addresses.resolving import RESOLVED, Resolution
+from kinhteso import addresses, communes, contracts, deciding
+from kinhteso.addresses import decisions
+from kinhteso.addresses.resolving import DECISION, RESOLVED, Resolution
 from kinhteso.settings import Settings
 
 PIPELINE = "pipeline"
@@ -94,38 +95,43 @@ def _of_forms(conn: psycopg.Connection[Any], dataset: str | None) -> Iterator[Sa
         yield from (Said("registers", contract.dataset, *row) for row in rows if row[0] or row[1])
 
 
-def _of_stores(conn: psycopg.Connection[Any]) -> Iterator[Said]:
-    """Stores of Postmart's newest snapshot whose commune's name is not that of its code (or whose code nobody knows). Their outcome stays as it is."""
-    with (addresses.names.seeds_dir() / "commune_crosswalk.csv").open(encoding="utf-8", newline="") as f:
-        known = {row["vnpost_commune_code"]: row["gso_code"] for row in csv.DictReader(f) if row["vnpost_commune_code"]}
-    rows = conn.execute(
-        """with newest as (select export_id, business_day, origin from ops.export
-                           where source = 'postmart' and dataset = 'stores' and state = 'accepted' and unit = ''
-                           order by business_day desc, version desc limit 1)
-           select r.commune_src_code, r.commune_name, r.district_name, n.business_day, count(*), n.export_id, n.origin
-           from raw.postmart_stores as r join newest as n using (export_id) where r.commune_name <> '' group by 1, 2, 3, 4, 6, 7"""
-    ).fetchall()
-    for source_code, name, district, *rest in rows:
-        code = known.get(source_code)
-        said = Said("postmart", "stores", code, name, communes.district_code(district or "") or _district(district), *rest)
-        if not (code and said.look().code == code):
-            yield said
+def _of_postmart(conn: psycopg.Connection[Any], dataset: str | None) -> Iterator[Said]:
+    """Stores and accounts of Postmart's newest snapshot whose commune's name is not that of its code (or whose code nobody knows)."""
+    crosswalk = deciding.Crosswalk()
+    for kind, district_name in deciding.DATASETS.items():
+        if dataset not in (None, kind):
+            continue
+        rows = conn.execute(
+            f"""with newest as (select export_id, business_day, origin from ops.export
+                               where source = 'postmart' and dataset = '{kind}' and state = 'accepted' and unit = ''
+                               order by business_day desc, version desc limit 1)
+               select coalesce(r.commune_src_code, ''), r.commune_name, {district_name}, n.business_day, count(*), n.export_id, n.origin
+               from raw.postmart_{kind} as r join newest as n using (export_id) where r.commune_name <> '' group by 1, 2, 3, 4, 6, 7"""  # type: ignore[arg-type]
+        ).fetchall()
+        for source_code, name, in_district, day, *rest in rows:
+            known = crosswalk.find(source_code, day)
+            said = Said("postmart", kind, known.code if known else None, name, deciding.district(in_district), day, *rest)
+            if not (known and _agree(known, said)):
+                yield said
 
 
-def _district(text: str | None) -> str | None:
-    """Of a column that is a district's name, also without unit word."""
-    return (communes.district_code(f"Huyện {text}") or communes.district_code(f"Thành phố {text}")) if text else None
+def _agree(known: deciding.Coded, said: Said) -> bool:
+    """Whether a name is that of its code, on the list that the platform's code is of."""
+    lists = addresses.resolver().lists
+    period = lists.period(known.list)
+    day = said.day if period is None or lists.in_force(said.day) == period else period.valid_from
+    return communes.look(known.code, said.name, said.district, day).code == known.code
 
 
 def note(conn: psycopg.Connection[Any], source: str, dataset: str | None = None) -> int:
     """Bring the review list of a source (of one dataset) up to now; returns how many different names wait. What resolves now is closed as decided."""
-    said = list(_of_stores(conn) if source == "postmart" else _of_forms(conn, dataset))
+    said = list(_of_postmart(conn, dataset) if source == "postmart" else _of_forms(conn, dataset))
     of = addresses.resolver()
     waiting: dict[tuple[str, str, str], list[Any]] = {}
     for one in said:
         found = one.look()
-        if found.status == RESOLVED and one.source == "registers":
-            continue  # decided since; the next intake reads the form again
+        if found.rule == DECISION or (found.status == RESOLVED and one.source == "registers"):
+            continue  # decided since: the next intake reads the form again, the next build places the store
         name = found.list or of.lists.in_force(one.day).name
         entry = waiting.setdefault((one.dataset, of.norm(one.text()), name), [found, 0, one.export_id, one.file])
         entry[1] += one.rows
@@ -158,8 +164,7 @@ def _close(conn: psycopg.Connection[Any], source: str, dataset: str | None) -> N
         [source, dataset, dataset],
     ).fetchall()
     for review_id, norm, name in rows:
-        period = of.lists.period(name)
-        decision = of.decided.find(norm, name, period.valid_from) if period else None
+        decision = next((d for d in of.decided.about(norm) if decisions.touches(d, name, of.lists)), None)
         conn.execute(
             "update ops.address_review set state = 'decided', decided_code = %s, decided_rule = %s, decided_at = now() where review_id = %s",
             [decision.code if decision else None, "decision" if decision else "corrected at the source or in the lists", review_id],

@@ -20,6 +20,7 @@ BROKEN = {
     "a_decimal_kilogram_is_read_with_its_comma": ("staging/postmart/stg_postmart__products.sql", "* 1000)", "* 100)"),
     "rows_set_aside_and_exports_not_accepted_do_not_count": ("staging/postmart/stg_postmart__refunds.sql", "{{ accepted('postmart', 'refunds') }}", "(select r.*, e.business_day, e.version from raw.postmart_refunds as r join ops.export as e using (export_id))"),
     "a_code_and_a_name_that_disagree_are_not_resolved": ("staging/postmart/stg_postmart__stores.sql", "    and {{ same_commune('d.commune_name', 'd.district_name', 'c') }}", ""),
+    "a_decision_goes_before_the_platforms_code_on_its_days": ("../macros/communes.sql", " and {{ row }}.business_day < k.valid_to", ""),
     "the_five_orders_count_to_the_dong": ("intermediate/int_effects.sql", "case when status in ('RETURNED', 'REFUNDED') then 0 else 1 end", "1"),
     "a_late_failed_attempt_does_not_undo_a_return": ("intermediate/int_orders__voso.sql", "case when g.carrier_code = 501 and g.is_returning then 'RETURNED'", "case when false then 'RETURNED'"),
     "the_latest_business_time_wins_not_the_latest_file": ("intermediate/int_orders__postmart.sql", "order by s.event_at desc, s.authority desc, s.status_rank desc", "order by s.version desc, s.event_at desc, s.status_rank desc"),

@@ -91,6 +91,15 @@ def test_an_ambiguous_commune_waits_and_flows_on_when_it_is_decided(db, settings
     assert take(db, settings) == ([], []) and db.execute(actions).fetchone() == before, "once"
 
 
+def test_what_is_decided_to_be_elsewhere_is_not_asked_again(db, settings, seeds):
+    """Its rows stay in quarantine; a decision of some days closes the row of the list too."""
+    put(settings, "Xã Vạn Linh", "Xã Lạ 0900 000 123")
+    take(db, settings)
+    decide(seeds, listed(db)[0][0], "out_of_scope", list="", record_from="2021-09-01")
+    assert reviewing.note(db, "registers") == 0
+    assert [(r[5], r[6]) for r in listed(db)] == [("decided", "out_of_scope")] and states(db) == [(1, "accepted", 3)]
+
+
 def test_a_number_in_a_name_is_masked(db, settings, seeds):
     put(settings, "Xã Vạn Linh", "Xã Lạ 0900 000 123")
     take(db, settings)

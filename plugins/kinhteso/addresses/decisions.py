@@ -53,6 +53,10 @@ class Decisions:
         """The decision about an address of that day."""
         return next((d for d in self._by_text.get(text_norm, ()) if d.holds(list_name, day)), None)
 
+    def about(self, text_norm: str) -> tuple[Decision, ...]:
+        """All decisions about an address, of whatever days."""
+        return tuple(self._by_text.get(text_norm, ()))
+
 
 def from_rows(rows: Iterable[Mapping[str, str | None]], lists: Lists) -> Decisions:
     """Decisions out of the rows of the seed. Raises DecisionError naming row and remedy, for the first one that cannot hold."""
@@ -93,8 +97,10 @@ def _checked(row: Mapping[str, str | None], number: int, lists: Lists) -> Decisi
         raise wrong(f"there is no list {said['list']!r}. Known are {', '.join(p.name for p in lists.periods)}.")
     if first and last and last < first:
         raise wrong(f"record_to {last} is before record_from {first}. Turn them round.")
-    decision = Decision(said["text_norm"], said["list"], first, last, said["code"], said["decided_by"], on, said["reason"])
-    touched = [p for p in lists.periods if _touches(decision, p.name, lists)]
+    from kinhteso.addresses.resolving import norm
+
+    decision = Decision(norm(said["text_norm"]), said["list"], first, last, said["code"], said["decided_by"], on, said["reason"])
+    touched = [p for p in lists.periods if touches(decision, p.name, lists)]
     if not touched:
         raise wrong(f"the list {said['list']} is not in force on any of the days from {first or '…'} to {last or '…'}. Correct one of them.")
     for period in touched:
@@ -105,7 +111,8 @@ def _checked(row: Mapping[str, str | None], number: int, lists: Lists) -> Decisi
     return decision
 
 
-def _touches(decision: Decision, name: str, lists: Lists) -> bool:
+def touches(decision: Decision, name: str, lists: Lists) -> bool:
+    """Whether a decision speaks of any day of a list."""
     period = lists.period(name)
     assert period is not None
     is_first = period == lists.periods[0]
@@ -119,7 +126,7 @@ def _touches(decision: Decision, name: str, lists: Lists) -> bool:
 
 def _overlap(a: Decision, b: Decision, lists: Lists) -> bool:
     is_apart = (a.record_to and b.record_from and a.record_to < b.record_from) or (b.record_to and a.record_from and b.record_to < a.record_from)
-    return not is_apart and any(_touches(a, p.name, lists) and _touches(b, p.name, lists) for p in lists.periods)
+    return not is_apart and any(touches(a, p.name, lists) and touches(b, p.name, lists) for p in lists.periods)
 
 
 def from_seeds(folder: Path, lists: Lists) -> Decisions:

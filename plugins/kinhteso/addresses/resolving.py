@@ -513,14 +513,15 @@ class Resolver:
 
 
 def norm(text: str) -> str:
-    """Lower-case NFC, separators as ", ", single spaces, no phone or citizen number: the key of decisions."""
-    cleaned = masked(spelling.clean(text)).casefold()
+    """Lower-case NFC, separators as ", ", single spaces, no phone or citizen number: the key of decisions. Of a normal form it is that form."""
+    cleaned = masked(spelling.clean(text)).replace(_MASK_CLEANED, MASK).casefold()
     return ", ".join(p for p in (" ".join(p.split()).strip(" .") for p in re.split(r"[,;\n|]", cleaned)) if p)
 
 
 _PERSONAL = re.compile(r"(?<![\w.])\+?\d(?:[ .\-]?\d){8,14}(?!\w)")
 _FULL_CODE = re.compile(r"\d\d[-./_ ]?\d{3}[-./_ ]?\d{5}")
 MASK = "[…]"
+_MASK_CLEANED = spelling.clean(MASK)
 
 
 def masked(text: str) -> str:

@@ -1,4 +1,5 @@
-{# A1, one row per store and snapshot day. A commune code counts only when name and district beside it agree (KPI §1.2). #}
+{# A1, one row per store and snapshot day. A commune code counts only when name and district beside it agree (KPI §1.2); what an
+   operator has decided about them goes before. #}
 with delivered as (
     select * from {{ accepted('postmart', 'stores') }} as a
 ),
@@ -21,8 +22,8 @@ select
     d.phone_key,
     cast(null as text) as citizen_id_key,
     d.owner_name_key,
-    c.list as source_geography,
-    c.gso_code as source_commune_code,
+    case when k.list is null then c.list when k.code is not null then k.list end as source_geography,
+    case when k.list is null then c.gso_code else k.code end as source_commune_code,
     parse.hamlet(d.hamlet_raw) as hamlet,
     parse.local_date(d.registered_at) as registered_day,
     parse.local_date(d.approved_at) as approved_day,
@@ -33,3 +34,4 @@ left join {{ words('store_status', 'postmart') }} as ss on ss.word = parse.word(
 left join communes as c
     on c.vnpost_commune_code = lpad(btrim(d.commune_src_code), 5, '0') and c.code_from <= d.business_day and d.business_day < c.code_to
     and {{ same_commune('d.commune_name', 'd.district_name', 'c') }}
+left join {{ decided_communes('d', 'd.district_name') }}
