@@ -1,7 +1,7 @@
 """What a reader of `bi` can find out about suppressed counts: exact integer bounds from all that is published of a commune on a day.
 
-No knowledge of how the pipeline suppresses, but for what its documentation says: zeros are shown as long as one is (beside those whose whole is 0), and a
-part of a shown count is hidden for its own sake only.
+No knowledge of how the pipeline suppresses, but for what its documentation says: zeros are shown as long as one is (beside those whose whole is 0; of a split
+commune, one of the same ``place``), and a part of a shown count is hidden for its own sake only.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def ranges(rows: Sequence[Mapping[str, Any]], totals: Mapping[str, int | None]) 
         else:
             whole = WITHIN[measure]
             is_for_itself = hamlet == "~" and whole == HOUSEHOLDS or (hamlet, whole) in shown
-            if is_for_itself and any(shown.get((r["hamlet_code"], measure)) == 0 != shown.get((r["hamlet_code"], whole), 1) for r in rows):
+            if is_for_itself and any(shown.get((r["hamlet_code"], measure)) == 0 != shown.get((r["hamlet_code"], whole), 1) for r in _beside(hamlet, rows)):
                 low[i] = 1
     lines, least, most = [], [], []
     for measure in WITHIN:
@@ -66,6 +66,13 @@ def ranges(rows: Sequence[Mapping[str, Any]], totals: Mapping[str, int | None]) 
         return round(found.x[i])
 
     return {cell: (extreme(i, 1), extreme(i, -1)) for cell, i in at.items() if cell not in shown}
+
+
+def _beside(hamlet: str, rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The rows of a hamlet's part of its commune; of one that is alone in its part, of the commune."""
+    place = next(r.get("place") for r in rows if r["hamlet_code"] == hamlet)
+    found = [r for r in rows if r.get("place") == place]
+    return found if len(found) > 1 else list(rows)
 
 
 def given_away(rows: Sequence[Mapping[str, Any]], totals: Mapping[str, int | None]) -> dict[Cell, tuple[int, int]]:

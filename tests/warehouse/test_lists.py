@@ -18,6 +18,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from attacker import WITHIN, given_away
 from kinhteso import building, publishing
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import dict_row
@@ -311,6 +312,22 @@ def test_a_hamlet_whose_new_commune_is_known_goes_there_whole(reformed):
     assert alone == [("06622", 7), ("06622>06622/06622/06613/06613", 2)]
     others = sum(cells(reformed, "2021", day)[o]["households_with_store"] for (_, o, n) in steps() if n == "06613" and o != "06622")
     assert cells(reformed, "2025", day)["06613"]["households_with_store"] == others + 4 + 2
+
+
+def test_a_hamlet_alone_in_its_part_is_not_told_by_its_commune(reformed):
+    """Bính Xá of 2021: two households with a store in the known hamlet, seven in another. What BI shows of both, and the commune's total, must not say so."""
+    day, measures = DAYS[1], ", ".join(WITHIN)
+    for code in SPLIT:
+        with reformed.cursor(row_factory=dict_row) as cursor:
+            shown = cursor.execute(
+                f"select hamlet_code, {measures} from bi.kpi_hamlet_daily where geography = '2021' and commune_code = %s and date = %s", [code, day]
+            ).fetchall()
+            true = cursor.execute(f"select hamlet_code, {measures} from core.fct_hamlet_day where commune_code = %s and date = %s", [code, day]).fetchall()
+        total = cells(reformed, "2021", day)[code]
+        assert given_away(shown, {m: total[m] for m in WITHIN}) == {}, code
+        if code == "06622":
+            alone = [dict(r, households_with_store=None if r["hamlet_code"] == "banchat" else r["households_with_store"]) for r in true]
+            assert ("banchat", "households_with_store") in given_away(alone, {m: total[m] for m in WITHIN}), "hidden alone it would be told"
 
 
 def test_whole_units_are_the_sums_of_their_parts(reformed):

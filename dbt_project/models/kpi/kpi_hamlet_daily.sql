@@ -11,7 +11,7 @@ with hamlet_day as (
 ),
 
 judged as (
-    select * from {{ hidden_counts('hamlet_day', ['place_code', 'date'], 'hamlet_code', within) }} as h
+    select * from {{ hidden_counts('hamlet_day', [['place_code', 'date'], ['commune_code', 'date']], 'hamlet_code', within) }} as h
 ),
 
 shown as (
