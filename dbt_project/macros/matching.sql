@@ -1,3 +1,9 @@
+{# A pseudonym: nobody computes it from the code without the salt, which stays in the database and out of what is compiled. Hashed twice, so that nothing can
+   be hung on to it. Null of null. #}
+{% macro pseudonym(kind, code) -%}
+  encode(sha256(sha256(convert_to((select x.salt from ops.pseudonym_salt as x) || '|{{ kind }}|' || {{ code }}, 'UTF8'))), 'hex')
+{%- endmacro %}
+
 {# The states of an entity over time, each cut where its household may change, with the household the ladder finds
    (EXPORTS §8.5, RULINGS 3): phone key, citizen key, commune + hamlet + owner name; a key that fits two fits none.
    Before the platform's first snapshot an entity is rebuilt from the day it was approved or identified (RULINGS 10). #}

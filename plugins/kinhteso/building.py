@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import os
+import secrets
 import tempfile
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
@@ -283,6 +284,8 @@ def build(dsn: str, first_day: date, *, full_refresh: bool = False, state_dir: P
     with psycopg.connect(dsn, autocommit=True) as lock:
         lock.execute("select pg_advisory_lock(%s)", (BUILD_LOCK,))
         with psycopg.connect(dsn) as conn:
+            # A warehouse that was loaded before there were salts, and is built before anything more is loaded.
+            conn.execute("insert into ops.pseudonym_salt (salt) values (%s) on conflict do nothing", [secrets.token_hex(32)])
             for statement in _INDEXES:
                 conn.execute(statement)  # type: ignore[call-overload]
             scope = claim(conn, first_day, digest, full_refresh=full_refresh)

@@ -97,15 +97,16 @@ _REFUNDS = ("postmart/refunds", "voso/refunds")
 _LISTS = ("registers/households",)
 
 _HOUSEHOLD_KEY = Words(
-    "Hộ chỉ hiện bằng khóa md5; tên, điện thoại, số CCCD đã thành khóa HMAC trước khi vào kho.",
-    "Households appear by an md5 key only; names, phones and citizen numbers are HMAC keys before they reach a table.",
+    "Hộ chỉ hiện bằng mã ẩn danh có khóa; tên, điện thoại, số CCCD đã thành khóa HMAC trước khi vào kho.",
+    "Households appear by a keyed pseudonym only; names, phones and citizen numbers are HMAC keys before they reach a table.",
 )
 _STORE_CODE = Words(
     "Gian hàng hiện bằng mã trên sàn; không có tên gian hàng, tên chủ, điện thoại.",
     "Stores appear by their code on the platform; no name of store or owner, no phone.",
 )
 _ACCOUNT_KEY = Words(
-    "Tài khoản chỉ hiện bằng khóa md5, không có mã ví hay số điện thoại.", "Accounts appear by an md5 key only, without the wallet's reference or a phone."
+    "Tài khoản chỉ hiện bằng mã ẩn danh có khóa, không có mã ví hay số điện thoại.",
+    "Accounts appear by a keyed pseudonym only, without the wallet's reference or a phone.",
 )
 _ORDER_CODE = Words("Đơn hiện bằng mã trên sàn; không có người mua, địa chỉ.", "Orders appear by their code on the platform; no buyer, no address.")
 _MEMBER = Words("Thành viên chỉ hiện bằng khóa, không có tên và năm sinh.", "Members appear by a key only, without name or year of birth.")

@@ -75,7 +75,9 @@ def load(conn: psycopg.Connection, export_id: int, contract: Any, landing: Any, 
             raise ledger.LedgerError(f"{export.label} has not come yet: there is nothing to load")
         try:
             with conn.transaction():
-                return _load(conn, export, contract, landing, Keys(phone_key), read)
+                keys = Keys(phone_key)
+                conn.execute("insert into ops.pseudonym_salt (salt) values (%s) on conflict do nothing", [keys.salt()])
+                return _load(conn, export, contract, landing, keys, read)
         except LoadRefused as refused:
             refusal = refused
         except Exception as error:

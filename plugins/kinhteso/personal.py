@@ -127,6 +127,10 @@ class Keys:
         outer.update(inner.digest())
         return outer.hexdigest()
 
+    def salt(self) -> str:
+        """What the pseudonyms of households and accounts are keyed with (`ops.pseudonym_salt`): of the secret, one way; no text that is keyed has this form."""
+        return self.key("kinhteso / pseudonyms")
+
     def phone(self, text: str | None) -> str | None:
         number = phone_e164(text)
         return self.key(number) if number else None

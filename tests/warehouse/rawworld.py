@@ -5,6 +5,7 @@ Deliveries are text as a reader would leave it. `accept` moves an export as the 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 from dataclasses import dataclass, field
@@ -13,10 +14,20 @@ from typing import Any
 
 import psycopg
 from kinhteso import ledger
+from kinhteso.personal import Keys
 
 LOCAL = timezone(timedelta(hours=7))
 #: GSO code, VNPost code, VTP ward, name; filled from the seed by `communes`.
 D0 = date(2021, 9, 12)
+
+
+#: What the pseudonyms of this world are keyed with, as a load with this secret would.
+SALT = Keys("demo-pepper").salt()
+
+
+def pseudonym(text: str) -> str:
+    """As core makes it, of "household|<code>" or "account|<platform>|<ref>"."""
+    return hashlib.sha256(hashlib.sha256(f"{SALT}|{text}".encode()).digest()).hexdigest()
 
 
 def dmy(day: date) -> str:
@@ -42,6 +53,9 @@ class RawWorld:
     conn: psycopg.Connection[Any]
     communes: list[dict[str, str]]
     rng: random.Random = field(default_factory=lambda: random.Random(7))
+
+    def __post_init__(self) -> None:
+        self.conn.execute("insert into ops.pseudonym_salt (salt) values (%s) on conflict do nothing", [SALT])
 
     def deliver(self, source: str, dataset: str, day: date, rows: list[dict[str, Any]], *, version: int = 1, unit: str = "", **export: Any) -> int:
         """Write an accepted export of ``rows`` (dicts of raw columns); a lower accepted version of a file is superseded."""

@@ -2,8 +2,8 @@
 {{ config(materialized='view') }}
 
 select
-    md5(h.household_code || '|' || h.commune_code || '|' || cast(h.valid_from as text)) as household_version_key,
-    md5('household|' || h.household_code) as household_key,
+    {{ pseudonym('household', "h.household_code || '|' || h.commune_code || '|' || cast(h.valid_from as text)") }} as household_version_key,
+    {{ pseudonym('household', 'h.household_code') }} as household_key,
     {{ place_geography('h.commune_code') }} as geography,
     {{ place_commune('h.commune_code') }} as commune_code,
     h.hamlet,

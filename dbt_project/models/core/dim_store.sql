@@ -13,7 +13,7 @@ select
     m.is_counting,
     {{ place_geography('m.commune_code') }} as geography,
     {{ place_commune('m.commune_code') }} as commune_code,
-    case when m.household_code is not null then md5('household|' || m.household_code) end as household_key,
+    {{ pseudonym('household', 'm.household_code') }} as household_key,
     m.matched_by,
     m.registered_day,
     m.approved_day,

@@ -2,16 +2,16 @@
 {{ config(materialized='view') }}
 
 select
-    md5(a.platform || '|' || a.account_ref || '|' || cast(a.valid_from as text)) as account_version_key,
+    {{ pseudonym('account', "a.platform || '|' || a.account_ref || '|' || cast(a.valid_from as text)") }} as account_version_key,
     p.wallet,
     a.platform,
-    md5(a.platform || '|' || a.account_ref) as account_key,
+    {{ pseudonym('account', "a.platform || '|' || a.account_ref") }} as account_key,
     a.account_status,
     a.kyc_level,
     a.is_counting,
     {{ place_geography('a.commune_code') }} as geography,
     {{ place_commune('a.commune_code') }} as commune_code,
-    case when a.household_code is not null then md5('household|' || a.household_code) end as household_key,
+    {{ pseudonym('household', 'a.household_code') }} as household_key,
     a.matched_by,
     a.identified_day,
     a.is_rebuilt,

@@ -3,7 +3,7 @@ select
     md5(cast(l.export_id as text) || '|' || cast(l.source_row as text) || '|' || cast(l.valid_from as text)) as lead_household_key,
     {{ place_geography('l.commune_code') }} as geography,
     {{ place_commune('l.commune_code') }} as commune_code,
-    md5('household|' || l.household_code) as household_key,
+    {{ pseudonym('household', 'l.household_code') }} as household_key,
     l.valid_from,
     l.valid_to,
     l.as_of,

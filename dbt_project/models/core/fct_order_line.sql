@@ -26,7 +26,7 @@ select
     md5(o.platform || '|' || l.product_code) as product_key,
     {{ place_geography('o.commune_code') }} as geography,
     {{ place_commune('o.commune_code') }} as commune_code,
-    case when o.household_code is not null then md5('household|' || o.household_code) end as household_key,
+    {{ pseudonym('household', 'o.household_code') }} as household_key,
     case when o.receiver_province is not null then md5(o.platform || '|' || o.receiver_province) end as location_key,
     o.status as order_status,
     o.is_test,

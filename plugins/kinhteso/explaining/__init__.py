@@ -2,7 +2,7 @@
 
 `explain` asks the database and proves what it lists: the entities are counted (their amounts summed) and held against the cell, rates and multiples are
 computed anew from their parts. What does not agree is a problem, never passed over. Entities are pseudonymous: stores, products, orders and refunds by
-the platforms' codes, households and accounts by md5 keys, members by the key of their row; no name, phone or citizen number.
+the platforms' codes, households and accounts by keyed pseudonyms, members by the key of their row; no name, phone or citizen number.
 """
 
 from __future__ import annotations

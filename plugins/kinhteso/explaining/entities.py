@@ -19,7 +19,10 @@ _UNIT = """unit as (
     from unnest(%(places)s::text[], %(since)s::date[], %(until)s::date[], %(as_of)s::date[]) as u (place, since, until, as_of)
 )"""
 
-_KEY = "coalesce(md5('household|' || {0}.household_code), '?')"
+#: As the macro `pseudonym` makes them.
+_PSEUDONYM = "encode(sha256(sha256(convert_to((select x.salt from ops.pseudonym_salt as x) || '|{0}|' || {1}, 'UTF8'))), 'hex')"
+_KEY = "coalesce(" + _PSEUDONYM.format("household", "{0}.household_code") + ", '?')"
+_ACCOUNT_KEY = _PSEUDONYM.format("account", "m.platform || '|' || m.account_ref")
 
 # ---- stores, accounts, products: states in force at the end of the day ----
 
@@ -32,7 +35,7 @@ _STORE = f"""store as (
 )"""
 
 _ACCOUNT = f"""account as (
-    select u.place, u.until as day, m.*, {_KEY.format("m")} as household_key, md5(m.platform || '|' || m.account_ref) as account_key,
+    select u.place, u.until as day, m.*, {_KEY.format("m")} as household_key, {_ACCOUNT_KEY} as account_key,
         concat_ws(' · ', m.platform, m.account_status, 'KYC ' || m.kyc_level, m.matched_by, case when m.is_rebuilt then 'rebuilt' end, m.valid_from) as note
     from unit as u
     join intermediate.int_accounts__matched as m on m.commune_code = u.place and m.valid_from <= u.until and u.until < m.valid_to
