@@ -189,6 +189,24 @@ HARD = [
     ("Vạn Linh, Chi Lăn, Lạng Sơn", CAMPAIGN, "?06505"), ("Nam Hoàng Đồng, TP Lạng Sơn", CAMPAIGN, "?05986"), ("UBND huyện Chi Lăng", CAMPAIGN, "?"),
     ("xã Mẫu Sơn, huyện Lộc Bình, huyện Cao Lộc", CAMPAIGN, "?06238|06532"), ("Xã Hoàng Văn Thụ (cũ), Bình Gia", CAMPAIGN, "?06100"),
     ("xã Quang Lang (cũ), Chi Lăng", CAMPAIGN, "06463"),
+    # of a place near a commune nobody says where it is
+    ("gần xã Vạn Linh, huyện Chi Lăng", CAMPAIGN, "?06505"), ("nhà ở giáp ranh xã Vạn Linh, Chi Lăng", CAMPAIGN, "?06505"),
+    ("không phải xã Vạn Linh, huyện Chi Lăng", CAMPAIGN, "?06505"), ("cách xã Vạn Linh 2 km, Chi Lăng", CAMPAIGN, "?06505"),
+    ("ngoài xã Vạn Linh, huyện Chi Lăng", CAMPAIGN, "?06505"), ("gan xa Van Linh, huyen Chi Lang", CAMPAIGN, "?06505"),
+    ("thôn Nà Gần, xã Vạn Linh, Chi Lăng", CAMPAIGN, "06505"), ("Na Gan xa Van Linh, huyen Chi Lang", CAMPAIGN, "06505"),
+    ("thôn Giáp Thượng, xã Vạn Linh, Chi Lăng", CAMPAIGN, "06505"),
+    # "cũ" is the unit that had the name before; after a district that there is no more it says nothing new
+    ("xã Hòa Bình (cũ), huyện Chi Lăng (cũ), tỉnh Lạng Sơn", NOW, "06505"), ("xã Bằng Mạc, huyện Chi Lăng (cũ)", NOW, "06475"),
+    ("phường Hoàng Văn Thụ cũ, TP Lạng Sơn", NOW, "06187"), ("xã Hoàng Văn Thụ cũ, tỉnh Lạng Sơn", NOW, "?06112|06172"),
+    ("xã Chi Lăng cũ", NOW, "?06040|06463"), ("xã Chi Lăng cũ, huyện Tràng Định", NOW, "06040"), ("xã Bính Xá cũ, huyện Đình Lập", NOW, "?06613|06625"),
+    ("xã Lương Văn Tri cũ", NOW, "?05983"),
+    # unit words of English, after a known name only
+    ("Van Linh Commune, Chi Lang District, Lang Son Province", CAMPAIGN, "06505"), ("Vĩnh Trại Ward, Lang Son City", CAMPAIGN, "05977"),
+    ("Van Linh Commune Chi Lang District Lang Son", CAMPAIGN, "06505"), ("Chi Lang Town, Chi Lang District", CAMPAIGN, "06466"),
+    ("Chi Lang Commune, Chi Lang District", CAMPAIGN, "06523"), ("Hoang Van Thu Ward, Lang Son City", NOW, "06187"), ("Ky Lua Ward", NOW, "06187"),
+    ("Tan Thanh Commune, Lang Son Province", CAMPAIGN, "?06166|06250|06379|06442"), ("Lang Son City", CAMPAIGN, "?"), ("Chi Lang District", NOW, "?"),
+    ("Thai Binh Town, Dinh Lap District", CAMPAIGN, "06616"), ("Thai Binh City", CAMPAIGN, "out"), ("near Van Linh Commune, Chi Lang District", CAMPAIGN, "?06505"),
+    ("Chi Lang Ward, Pleiku City, Gia Lai Province", CAMPAIGN, "out"),
     # R10
     ("Hòa Bình, tỉnh Hòa Bình", CAMPAIGN, "out"), ("Kim Bôi, Hòa Bình", CAMPAIGN, "out"), ("xã Tân Thành, huyện Kim Bôi, Hòa Bình", CAMPAIGN, "out"),
     ("TP Thái Bình", CAMPAIGN, "out"), ("Lạng Giang, Bắc Giang", CAMPAIGN, "out"), ("Bảo Lâm, Lâm Đồng", CAMPAIGN, "out"), ("Hà Nội", NOW, "out"), ("TPHCM", NOW, "out"),

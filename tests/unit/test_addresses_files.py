@@ -4,7 +4,8 @@ import csv
 import subprocess
 import sys
 import tempfile
-import time
+import tracemalloc
+from collections import Counter
 from datetime import date
 from pathlib import Path
 
@@ -163,21 +164,52 @@ def test_the_command(tmp_path):
     assert command("one").returncode == 2
 
 
-def test_several_thousand_rows_a_second(tmp_path):
-    """20,000 different texts; a slow shared machine is given four times what it needs."""
-    source, target = tmp_path / "in.csv", tmp_path / "out.csv"
+class Counting(addresses.Resolver):
+    """Says how often it had to think about a text of a list."""
+
+    def __init__(self, lists):
+        self.thought = Counter()
+        super().__init__(lists)
+
+    def _resolve(self, text, list_name):
+        self.thought[text, list_name] += 1
+        return super()._resolve(text, list_name)
+
+
+def big(path, rows):
+    """A file of ``rows`` rows: the communes of 2021 over and over, one of them every second time in 2025; what has to come out, (id, status, code) by row."""
     units = [u for u in LISTS.units.values() if u.list == "2021"]
-    with source.open("w", encoding="utf-8", newline="") as f:
+    wanted = []
+    with path.open("w", encoding="utf-8", newline="") as f:
         writer = csv.writer(f)
         writer.writerow(files.WANTED)
-        for n in range(20_000):
-            u = units[n % len(units)]
-            writer.writerow((n, f"Số {n} đường Bà Triệu, {u.name}, {u.district_name}, Lạng Sơn", "2021-09-15"))
-    addresses.resolver().resolve("x", date(2021, 9, 15))
-    began = time.process_time()
-    counts = files.resolve_file(source, target, addresses.resolver())
-    assert counts.rows == {"resolved": 20_000}
-    assert 20_000 / (time.process_time() - began) > 1_000
+        for n in range(rows):
+            unit, is_late = units[n * 7 % len(units)], n % (2 * len(units)) == 0
+            writer.writerow((n, f"Số 3 đường Bà Triệu, {unit.name}, {unit.district_name}, Lạng Sơn", "2025-09-15" if is_late else "2021-09-15"))
+            wanted.append((str(n), "resolved", None if is_late else unit.code))
+    return wanted
+
+
+def test_of_a_big_file_each_text_is_resolved_once_and_every_row_comes_out_in_its_order(tmp_path):
+    source, target, of = tmp_path / "in.csv", tmp_path / "out.csv", Counting(LISTS)
+    wanted = big(source, 20_000)
+    counts = files.resolve_file(source, target, of)
+    with target.open(encoding="utf-8", newline="") as f:
+        found = [(r["id"], r["status"], None if code is None else r["code"]) for r, (_, _, code) in zip(csv.DictReader(f), wanted, strict=True)]
+    assert found == wanted and counts.rows == {"resolved": 20_000}
+    assert set(of.thought.values()) == {1} and len(of.thought) == 201, "200 texts, one of them on two lists"
+
+
+def test_a_file_is_not_held_in_memory(tmp_path):
+    """What a run holds at most does not grow with the rows: sixteen times as many bytes pass through."""
+    source, target, of, held = tmp_path / "in.csv", tmp_path / "out.csv", Counting(LISTS), []
+    for rows in (500, 2_000, 32_000):  # the first fills the caches
+        big(source, rows)
+        tracemalloc.start()
+        files.resolve_file(source, target, of)
+        held.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert source.stat().st_size > 2_000_000 and held[2] - held[1] < 200_000, held
 
 
 @pytest.mark.parametrize(

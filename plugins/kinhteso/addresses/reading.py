@@ -41,6 +41,7 @@ class Item:
     part: int
     district: str = ""  # of a code that names its district too
     province: str = ""
+    is_former: bool = False  # "Xã Hòa Bình (cũ)"
 
     @property
     def is_known(self) -> bool:
@@ -102,6 +103,13 @@ _NUMBER = re.compile(r"\d+")
 _NUMBER_LIKE = re.compile(r"\d[\w/.-]*|[ivx]+")
 
 
+#: Unit words of English, which stand after the name.
+_ENGLISH = {
+    "ward": "phuong", "commune": "xa", "town": "thi tran", "townlet": "thi tran", "township": "thi tran", "district": "huyen", "dist": "huyen",
+    "city": "thanh pho", "province": "tinh", "prov": "tinh",
+}  # fmt: skip
+
+
 class Reader:
     """Reads addresses with the names of all lists."""
 
@@ -138,8 +146,25 @@ class Reader:
             for piece in self._weak(part):
                 tokens = [t for word in piece.split() for t in self._token(word)]
                 if tokens:
-                    found.append(tokens)
+                    found += self._from_english(tokens)
         return found
+
+    def _from_english(self, tokens: list[str]) -> list[list[str]]:
+        """ "Van Linh Commune Chi Lang District" as xa Van Linh, huyen Chi Lang; left as it is where anything but a known name stands before a unit word."""
+        found: list[list[str]] = []
+        chunk: list[str] = []
+        for token in tokens:
+            unit = _ENGLISH.get(token.replace(DOT, "").casefold())
+            if unit is None:
+                chunk.append(token)
+                continue
+            plain = " ".join(spelling.plain(t) for t in chunk)
+            if plain not in self.words.roles:
+                return [tokens]
+            is_city = unit == "thi tran" and self.words.provinces.get(plain) == HOME  # Lang Son was a town once
+            found.append([*("thanh pho" if is_city else unit).split(), *chunk])
+            chunk = []
+        return [*found, chunk] if chunk else found
 
     def _weak(self, part: str) -> list[str]:
         """A hyphen, underscore, slash or dot without spaces: inside a name it is a space, elsewhere it separates."""

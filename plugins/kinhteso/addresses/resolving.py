@@ -128,6 +128,7 @@ class Resolver:
 
     def _decide(self, items: Sequence[Item], index: Index, is_marked: bool) -> Resolution:
         items = _after_names([i for i in items if "country" not in i.roles and i.kind != reading.NOISE])
+        items = _formers(items, has_districts=index.has_districts)
         scope, items = self._province(items)
         if scope is not None:
             return scope
@@ -153,7 +154,7 @@ class Resolver:
         for said in found.said:
             at = items.index(said)
             beside = [items[n] for n in (at - 1, at + 1) if 0 <= n < len(items) and (n > at or said.kind == "name")]
-            if any(i.kind == "unknown" and i.part == said.part for i in beside):
+            if any(i.kind == "unknown" and i.part == said.part for i in beside) or _is_elsewhere(items, at):
                 return True
             after = items[at + 1 :]
             home = next((n for n, i in enumerate(after) if "province" in i.roles and self.words.provinces.get(i.plain) == HOME), len(after))
@@ -245,7 +246,9 @@ class Resolver:
         names = [i for i in items if i.kind == "name" and i.roles & {"commune", "district"} and self.words.provinces.get(i.plain) != HOME]
 
         def look(item: Item, district: str | None) -> Found:
-            return replace(self._match(index, item, district, hamlets, is_marked), said=(item,), district=district)
+            found = replace(self._match(index, item, district, hamlets, is_marked), said=(item,), district=district)
+            # The lists know no earlier unit of a name that a unit in force has: which one is meant, nobody says.
+            return replace(found, is_sure=False, rule="R9") if item.is_former and any(e.is_current for e in found.entries) else found
 
         if len(districts) > 1:
             every = frozenset().union(*(look(i, None).codes for i in typed or names if "commune" in i.roles))
@@ -329,6 +332,8 @@ class Resolver:
         unit_type = "Thị trấn" if is_farm else item.type
         every = [e for e in index.by_plain.get(plain, ()) if e.is_current or e.is_future or self._on("R7")]
         fits = [e for e in every if not e.is_future]
+        if item.is_former:
+            fits = [e for e in fits if not e.is_current] or fits
         if not fits:
             return Found(frozenset().union(*(e.targets for e in every)), False, "R8" if every else "R9", tuple(every))
         if not self._on("R2"):
@@ -536,6 +541,36 @@ def _has_names(items: Sequence[Item]) -> bool:
 
 #: "Xã Hoàng Văn Thụ (cũ)" is not the unit of that name in force.
 _FORMER = spelling.key("cũ")
+
+
+def _formers(items: Sequence[Item], *, has_districts: bool) -> list[Item]:
+    """ "(cũ)" after a commune's name means the unit that had it before. After a district's it says what everybody knows, once there are none."""
+    found: list[Item] = []
+    for item in items:
+        last = found[-1] if found else None
+        if item.kind == "unknown" and item.key == _FORMER and last is not None and last.part in (item.part, item.part - 1):
+            if last.kind == "commune" or (last.kind == "name" and last.roles == {"commune"}):
+                found[-1] = replace(last, is_former=True)
+                continue
+            if last.kind == "district" and not has_districts:
+                continue
+        found.append(item)
+    return found
+
+
+#: Before a commune's name: near it, bordering on it, not in it, away from it. Where that is, nobody says.
+_ELSEWHERE = {"gần", "giáp", "cạnh", "cách", "ngoài", "không", "chẳng", "trừ", "khác", "từ", "quê", "near", "outside", "not", "from"}
+_ELSEWHERE_PLAIN = {"gan", "giap", "cach", "khong"}
+
+
+def _is_elsewhere(items: Sequence[Item], at: int) -> bool:
+    """Whether the words right before a commune say that it is another place; words without marks only as the first of them: "Na Gan" is a hamlet."""
+    run: list[str] = []
+    for item in reversed(items[:at]):
+        if item.kind != "unknown" or item.part != items[at].part:
+            break
+        run[:0] = item.text.casefold().split()
+    return any(w in _ELSEWHERE for w in run) or (bool(run) and run[0] in _ELSEWHERE_PLAIN)
 
 
 def _after_names(items: Sequence[Item]) -> list[Item]:
