@@ -87,6 +87,22 @@ def test_the_salt_is_in_no_artefact_and_nobody_of_bi_reads_it(built):
     ).fetchone()[0]
 
 
+def test_other_keys_move_no_figure(built):
+    """As when a warehouse of before is built by this: everything again, under other keys, and nothing that was published is restated."""
+    conn, dsn, state, _ = built
+    figures = "select geography, commune_code, date, stores, households_with_store, lead_households, accounts, revenue_net_vnd from bi.kpi_commune_daily order by 1, 2, 3"
+    before, old = conn.execute(figures).fetchall(), keys(conn)
+    conn.execute("update ops.pseudonym_salt set salt = repeat('0', 64)")
+    try:
+        publishing.publish(dsn, building.build(dsn, D0, full_refresh=True, state_dir=state))
+        assert all(old[t] & new == set() and new for t, new in keys(conn).items())
+        assert conn.execute(figures).fetchall() == before
+        assert conn.execute("select count(*) from bi.kpi_restatement").fetchone() == (0,)
+        assert conn.execute("select count(distinct account_key) from ops.account_as_published").fetchone() == (1,)
+    finally:
+        conn.execute("update ops.pseudonym_salt set salt = %s", [SALT])
+
+
 def test_the_first_load_keys_them_for_good(db, monkeypatch):
     """Of the secret, one way; a changed secret changes nothing, and where nothing has been loaded yet nothing is there."""
     assert db.execute("select count(*) from ops.pseudonym_salt").fetchone() == (0,)

@@ -355,6 +355,8 @@ class Resolver:
             elsewhere = [e for e in fits if has_marks and district and is_exact(e) and district not in e.districts]
             if elsewhere:  # the marks say another name than the one in this district: which of the two is wrong, nobody knows
                 return _found([*typed, *elsewhere], hamlets, "R9", is_sure=False)
+            if any(spelling.tone_count(word) > 1 for word in item.text.casefold().split()):  # "Hồẫ Sơn": no wrong marks but damage
+                return _found(typed, hamlets, "R6", is_sure=False)
             chosen = typed
         if district is None and not index.has_districts:
             current = {e.key for e in chosen if e.is_current}

@@ -259,11 +259,12 @@ def _score(text: str, known: Collection[str]) -> float:
             total -= 2
         else:
             parts = _WORD.findall(unicodedata.normalize("NFC", word))
-            total += sum(2 if key(p) in known else 1 if is_syllable(p) and _tone_count(p) <= 1 else -2 for p in parts) / max(len(parts), 1)
+            total += sum(2 if key(p) in known else 1 if is_syllable(p) and tone_count(p) <= 1 else -2 for p in parts) / max(len(parts), 1)
     return total
 
 
-def _tone_count(word: str) -> int:
+def tone_count(word: str) -> int:
+    """How many tone marks a word has; a syllable has one at most."""
     return sum(c in _TONES for c in unicodedata.normalize("NFD", word))
 
 

@@ -542,7 +542,7 @@ def review(_: argparse.Namespace) -> int:
     for entry in entries:
         console.print(f"  {escape(entry.told)}")
     console.print(
-        "To decide: a row in dbt_project/seeds/address_decision.csv (docs/addresses.md); the next intake takes the forms up again."
+        "To decide: a row in dbt_project/seeds/address_decision.csv (docs/addresses.md); the next intake takes the forms up again, the next build the stores."
         if entries
         else "No name of a commune waits for a person."
     )
