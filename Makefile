@@ -67,10 +67,10 @@ replay: install ## business days through the DAGs: FROM=2021-09-13 TO=2021-09-15
 	@test -n "$(FROM)" || { echo "Say which days: make replay FROM=2021-09-13 TO=2021-09-15"; exit 2; }
 	@$(RUN) -m kinhteso.local replay "$(FROM)" "$(if $(TO),$(TO),$(FROM))"
 
-explain: install ## a cell back to its rows: COMMUNE=06505 DATE=2021-09-15 KPI=store_rate (GEOGRAPHY=2025 RELEASE=n FORMAT=csv LIMIT=n LEVEL=district UNIT=187)
-	@test -n "$${DATE:-}" && test -n "$${KPI:-}" || { echo "Say which cell: make explain COMMUNE=06505 DATE=2021-09-15 KPI=households_with_store" >&2; exit 2; }
-	@$(RUN) -m kinhteso.local explain --commune "$${COMMUNE:-}" --level "$${LEVEL:-}" --unit "$${UNIT:-}" --date "$${DATE}" --kpi "$${KPI}" \
-	 --geography "$${GEOGRAPHY:-}" --release "$${RELEASE:-}" --format "$${FORMAT:-}" --limit "$${LIMIT:-}"
+explain: install ## a cell back to its rows: COMMUNE=06505 DATE=2021-09-15 KPI=store_rate (GEOGRAPHY=2025 RELEASE=n FORMAT=csv LIMIT=n LEVEL=district UNIT=187), LEVEL=hamlet UNIT=06505-thonmo, TARGET=store MEASURE=gap
+	@test -n "$${DATE:-}" && test -n "$${KPI:-}$${TARGET:-}" || { echo "Say which cell: make explain COMMUNE=06505 DATE=2021-09-15 KPI=households_with_store, or TARGET=store" >&2; exit 2; }
+	@$(RUN) -m kinhteso.local explain --commune "$${COMMUNE:-}" --level "$${LEVEL:-}" --unit "$${UNIT:-}" --date "$${DATE}" --kpi "$${KPI:-}" \
+	 --target "$${TARGET:-}" --measure "$${MEASURE:-}" --geography "$${GEOGRAPHY:-}" --release "$${RELEASE:-}" --format "$${FORMAT:-}" --limit "$${LIMIT:-}"
 
 quarantine: install ## what waits for a person: CLASS=postmart/orders EXPORT="postmart/orders 2021-09-14 v1" RULE=Q06 DAY=2021-09-14
 	@$(RUN) -m kinhteso.local quarantine $(MEANT)

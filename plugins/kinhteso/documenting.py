@@ -14,7 +14,6 @@ import ast
 import re
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,8 @@ import yaml
 
 from kinhteso import contracts, kpis
 from kinhteso.kpis import KPIS, Kpi, Words
+from kinhteso.progress import INDICATORS as TARGETS
+from kinhteso.progress import Target
 
 ROOT = Path(__file__).resolve().parents[2]
 MADE = "<!-- Made by `make docs` from plugins/kinhteso/kpis.py and the contracts; do not edit here. -->"
@@ -61,29 +62,6 @@ SUPPRESSED = Words(
 )
 
 
-@dataclass(frozen=True)
-class Target:
-    """An indicator of target_progress_daily: the measures that it compares, and the rate that holds where no decision is on file."""
-
-    indicator: str
-    value: str
-    denominator: str
-    rate: str
-
-    @property
-    def page(self) -> str:
-        """Name of its page."""
-        return f"target_{self.indicator}"
-
-
-TARGETS = {
-    "store": Target("store", "households_with_store", "households", "store_rate"),
-    "payment": Target("payment", "households_with_payment", "households", "payment_rate"),
-    "lead": Target("lead", "lead_households", "households", "lead_rate"),
-    "team": Target("team", "hamlets_with_team", "hamlets", "team_rate"),
-}
-
-
 @cache
 def _models() -> dict[str, dict[str, Any]]:
     text = (ROOT / "dbt_project/models/kpi/_kpi__models.yml").read_text(encoding="utf-8")
@@ -115,7 +93,7 @@ def missing(measured: Mapping[str, Kpi] = KPIS) -> list[str]:
     found = [f"kpi_commune_daily has {name}, which plugins/kinhteso/kpis.py does not describe" for name in sorted(given - set(measured))]
     found += [f"plugins/kinhteso/kpis.py describes {name}, which kpi_commune_daily does not have" for name in sorted(set(measured) - given)]
     if set(TARGETS) != set(default_rates()):
-        found.append(f"documenting.TARGETS has {sorted(TARGETS)}, the seed target_default {sorted(default_rates())}")
+        found.append(f"progress.INDICATORS has {sorted(TARGETS)}, the seed target_default {sorted(default_rates())}")
     return found
 
 
@@ -189,7 +167,7 @@ def target_page(target: Target) -> str:
         _both(Words("một đơn vị (level: xã, thôn, hợp tác xã, huyện, tỉnh; unit_code) × chỉ tiêu × một ngày, trên danh mục xã của biểu giao chỉ tiêu (2021).",
                     "a unit (level: commune, hamlet, cooperative, district, province; unit_code) × indicator × a day, "
                     "on the list of communes of the registers (2021).")),
-        _sources(tuple(dict.fromkeys(("registers/targets", *value.sources, *denominator.sources)))),
+        _sources(target.sources),
         ", ".join(dict.fromkeys(("KPI §2", "RULINGS 12", *value.rule))),
         _both(Words("Từ ngày bắt đầu giai đoạn của đơn vị đến hạn hoàn thành; trước đó not_started, sau hạn mà chưa đạt thì overdue.",
                     "From the unit's kick-off to the due date; before it not_started, after it and not met overdue.")),

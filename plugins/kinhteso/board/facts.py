@@ -15,6 +15,7 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from kinhteso import alerting
+from kinhteso.explaining.cells import LEVELS, Cell, NoSuchCell
 
 Rows = list[dict[str, Any]]
 #: Days that the overview shows, and rows of a list.
@@ -157,17 +158,39 @@ def lists(conn: psycopg.Connection[Any]) -> tuple[list[str], date | None]:
     if not conn.execute("select to_regclass('bi.kpi_commune_daily') is not null as there").fetchone()["there"]:  # type: ignore[index]
         return [], None
     last = conn.execute("select max(business_date) as day from bi.release").fetchone()
-    rows = conn.execute("select distinct geography from bi.kpi_commune_daily where date = %s order by 1", [last and last["day"]]).fetchall()
+    rows = conn.execute("select distinct geography from bi.dim_commune order by 1").fetchall()
     return [row["geography"] for row in rows], last and last["day"]
 
 
-def cells(conn: psycopg.Connection[Any], geography: str, wanted: date, kpi: str) -> Rows:
-    """A measure's cells of one day, by commune; ``kpi`` is a column of bi.kpi_commune_daily."""
+def cells(conn: psycopg.Connection[Any], cell: Cell) -> Rows:
+    """The cells of one day of a level's units, to choose from: unit, name, where, value, completeness. ``cell``: list, level, day, measure; no unit.
+
+    Raises NoSuchCell where the level has no such measure.
+    """
+    table, code = LEVELS[cell.level]
+    unit, name, where = {
+        "commune": ("commune_code", "commune_name", "district_name"),
+        "hamlet": ("commune_code || '-' || hamlet_code", "hamlet_name", "commune_name"),
+    }.get(cell.level, (code, code.replace("_code", "_name"), "null"))
     query = sql.SQL(
-        """select commune_code, commune_name, district_name, {} as value, completeness from bi.kpi_commune_daily
-           where geography = %s and date = %s order by district_code nulls last, commune_code"""
+        f"""select {unit} as unit, {name} as name, {where} as place, {{kpi}} as value, completeness from bi.{table}
+            where geography = %s and date = %s order by {where} nulls last, 1"""
     )
-    return conn.execute(query.format(sql.Identifier(kpi)), [geography, wanted]).fetchall()
+    try:
+        return conn.execute(query.format(kpi=sql.Identifier(cell.kpi)), [cell.geography, cell.day]).fetchall()
+    except psycopg.errors.UndefinedColumn as error:
+        raise NoSuchCell(f"{table} không có {cell.kpi}", f"{table} has no {cell.kpi}.") from error
+
+
+def targets(conn: psycopg.Connection[Any], cell: Cell) -> Rows:
+    """How far the units of a level are on one day: as `cells`, with target and status; ``cell.kpi`` is a column, empty for the value."""
+    query = sql.SQL(
+        """select t.unit_code as unit, t.unit_name as name, c.commune_name as place, t.{kpi} as value, t.target_value, t.status as completeness
+           from bi.target_progress_daily as t
+           left join bi.dim_commune as c on c.geography = '2021' and c.commune_code = t.commune_code and t.level in ('hamlet', 'cooperative')
+           where t.level = %s and t.indicator = %s and t.date = %s order by t.district_code nulls first, 1"""
+    )
+    return conn.execute(query.format(kpi=sql.Identifier(cell.kpi or "value")), [cell.level, cell.target, cell.day]).fetchall()
 
 
 def builds(conn: psycopg.Connection[Any], wanted: int | None = None) -> dict[str, Rows]:

@@ -17,7 +17,7 @@ import psycopg
 from fastapi import Depends, FastAPI, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from kinhteso import explaining, kpis
+from kinhteso import explaining, kpis, progress
 from kinhteso.board import docs, facts
 from kinhteso.explaining import telling
 from kinhteso.explaining.entities import ROLES
@@ -73,27 +73,35 @@ def nobody() -> Callable[[str], bool]:
     return lambda dag_id: False
 
 
-def _explain(request: Request, dsn: str, geography: str, commune: str, day: str, kpi: str, release: str) -> HTMLResponse:
-    """A cell with what is behind it; without a commune the cells of all, to choose from."""
-    title, answer = "Giải thích số liệu · Explain", None
+def _explain(request: Request, dsn: str, asked: dict[str, str]) -> HTMLResponse:
+    """A cell with what is behind it; without a unit the cells of all of its level, to choose from. ``asked``: as the form sends it."""
+    title, answer, cells = "Giải thích số liệu · Explain", None, []
     with facts.reading(dsn) as conn:
         lists, last = facts.lists(conn)
+    level, target, unit = asked["level"], asked["target"], asked["unit"] or asked["commune"]
     try:
-        wanted, number = date.fromisoformat(day) if day else last, int(release) if release else None
-        if kpi not in kpis.KPIS:
-            raise explaining.NoSuchCell(f"Không có chỉ tiêu {kpi[:60]}", "there is no such measure.")
-        if commune and wanted:
+        wanted, number = date.fromisoformat(asked["date"]) if asked["date"] else last, int(asked["release"]) if asked["release"] else None
+        key = asked["measure"] if target else asked["kpi"]
+        if wanted:
+            cell = explaining.Cell(unit, wanted, key, "2021" if target else asked["geography"], level, target)
+            explaining.check(cell, number)
             with facts.reading(dsn) as conn:
-                answer = explaining.explain(conn, explaining.Cell(commune, wanted, kpi, geography), number)
+                if unit:
+                    answer = explaining.explain(conn, cell, number)
+                elif lists:
+                    cells = facts.targets(conn, cell) if target else facts.cells(conn, cell)
     except ValueError as error:
         return render(request, "message.html", title, 404, text=str(error))
-    with facts.reading(dsn) as conn:
-        cells = facts.cells(conn, geography, wanted, kpi) if wanted and lists else []
-    asked = {"geography": geography, "commune": commune, "date": wanted, "kpi": kpi, "release": number}
+    except psycopg.errors.QueryCanceled:
+        words = f"Ô này có quá nhiều thực thể cho một trang · Too many entities for a page: make explain {telling.asking(cell)}"
+        return render(request, "message.html", title, 503, text=words)
+    form = {**asked, "unit": unit, "date": wanted, "release": number, "geography": cell.geography if wanted else asked["geography"]}
     told = list(telling.beside_lines(answer)) if answer else []
     return render(
-        request, "explain.html", title, a=answer, beside=told, asked=asked, lists=lists or [geography], cells=cells, kpis=kpis.KPIS, units=kpis.UNITS,
-        periods=kpis.PERIODS, grain=kpis.GRAIN, roles=ROLES, part_words=telling.PART_WORDS, number=telling.number, lists_of=telling.walk, most=facts.ROWS,
+        request, "explain.html", title, a=answer, beside=told, asked=form, lists=lists or [asked["geography"]], cells=cells, kpis=kpis.KPIS, units=kpis.UNITS,
+        periods=kpis.PERIODS, roles=ROLES, part_words=telling.PART_WORDS, number=telling.number, lists_of=telling.walk, most=facts.ROWS,
+        levels=telling.LEVEL_WORDS, targets=progress.INDICATORS, columns=progress.COLUMNS, hamlet_kpis=progress.HAMLET_KPIS, around=telling.around,
+        asking=telling.asking, hidden=telling.hidden,
     )  # fmt: skip
 
 
@@ -167,9 +175,19 @@ def create_app(dsn: Callable[[], str], is_allowed: Callable[..., Any], rights: C
 
     @app.get("/board/explain")
     def explain(
-        request: Request, geography: str = "2021", commune: str = "", date: str = "", kpi: str = "households_with_store", release: str = ""
+        request: Request,
+        geography: str = "2021",
+        level: str = "commune",
+        unit: str = "",
+        commune: str = "",
+        date: str = "",
+        kpi: str = "households_with_store",
+        target: str = "",
+        measure: str = "",
+        release: str = "",
     ) -> HTMLResponse:
-        return _explain(request, dsn(), geography, commune, date, kpi, release)
+        asked = {"geography": geography, "level": level, "unit": unit, "commune": commune, "date": date, "kpi": kpi}
+        return _explain(request, dsn(), {**asked, "target": target, "measure": measure, "release": release})
 
     @app.get("/board/runbooks")
     def runbook_list(request: Request) -> HTMLResponse:

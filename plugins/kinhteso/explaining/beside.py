@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
+from kinhteso.kpis import Words
+
 if TYPE_CHECKING:
-    from kinhteso.explaining import Cell, Explanation
+    from kinhteso.explaining.cells import Cell, Explanation
 
 #: Quarantined rows and unmatched entities that are named; the counts are of all.
 NAMED = 20
@@ -135,6 +137,32 @@ def of(cursor: psycopg.Cursor[dict[str, Any]], cell: Cell, told: Explanation, co
         ).fetchone()
         found.unknown = {name: n for name, n in (unknown or {}).items() if n and any(s.endswith(f"/{name.split('_')[0]}") for s in sources)}
     return found
+
+
+def completeness_of(cursor: psycopg.Cursor[dict[str, Any]], day: date, build: dict[str, Any]) -> tuple[str, list[Words]]:
+    """The word of the day from what was accepted of it (RULINGS 14), and why."""
+    there = cursor.execute(ACCEPTED, {"day": day}).fetchall()
+    missing = {platform: [r["dataset"] for r in there if r["platform"] == platform and not r["is_accepted"]] for platform in ("postmart", "voso")}
+    told = [
+        Words(f"{platform}: thiếu {', '.join(names)} của ngày.", f"{platform}: {', '.join(names)} of the day not accepted.")
+        for platform, names in missing.items()
+        if names
+    ] or [Words("Cả mười tập dữ liệu của ngày đã được dùng.", "All ten datasets of the day are accepted.")]
+    if build.get("first_day") and day < build["first_day"]:
+        return "RECONSTRUCTED", [
+            Words(
+                f"Trước ngày đầu tiên {build['first_day']}: dựng lại từ ngày duyệt, định danh.",
+                f"Before D0, {build['first_day']}: rebuilt from dates.",
+            )
+        ]
+    if missing["postmart"] or missing["voso"]:
+        return "STALE_BOTH" if all(missing.values()) else f"STALE_{'POSTMART' if missing['postmart'] else 'VOSO'}", told
+    late = [r["dataset"] for r in there if r["is_reconstructed"]]
+    if late:
+        return "RECONSTRUCTED", [
+            Words(f"Kéo về quá muộn: {', '.join(late)} (RULINGS 16).", f"Pulled too late to be that day's state: {', '.join(late)} (RULINGS 16).")
+        ]
+    return "FULL", told
 
 
 def _named(cursor: psycopg.Cursor[dict[str, Any]], query: str, places: list[str], day: date) -> tuple[int, list[str]]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from kinhteso.kpis import Words
 
-_UNIT = """unit as (
+UNIT = """unit as (
     select u.place, u.since, u.until, u.as_of,
         case when u.place like '%%:%%' then split_part(u.place, ':', 1) else '2021' end as geography, right(split_part(u.place, '>', 1), 5) as unit_code
     from unnest(%(places)s::text[], %(since)s::date[], %(until)s::date[], %(as_of)s::date[]) as u (place, since, until, as_of)
@@ -59,7 +59,8 @@ found as (
 )"""
 
 
-def _households_with_store(condition: str = "true") -> str:
+def households_with_store(condition: str = "true") -> str:
+    """Households of the stores that count, under a further condition over the store."""
     return f"""{_STORE},
 told as (select *, household_key as entity, household_key as shown from store where household_code is not null and {condition}),
 found as (
@@ -77,12 +78,15 @@ found as (
 )"""
 
 
-_PAYMENT = f"""{_ACCOUNT},
-told as (select *, household_key as entity, household_key as shown from account where household_code is not null),
+def households_with_payment(condition: str = "true") -> str:
+    """Households of the accounts that count, under a further condition over the account."""
+    return f"""{_ACCOUNT},
+told as (select *, household_key as entity, household_key as shown from account where household_code is not null and {condition}),
 found as (
     select place, entity, shown, 1 as amount, 'account' as role, account_key || ' · ' || note as note, export_id, source_row, account_ref as code from told
     union all {_LISTED.format("told")}
 )"""
+
 
 _BOTH = (
     "(place, household_code) in (select place, household_code from store where household_code is not null group by 1, 2 having count(distinct platform) > 1)"
@@ -194,11 +198,15 @@ found as (
 
 # ---- registers ----
 
-_LEADS = f"""found as (
+
+def lead_households(condition: str = "true") -> str:
+    """Recognised lead households, under a further condition over the row ``l`` of the list in force."""
+    return f"""found as (
     select u.place, {_KEY.format("l")} as entity, {_KEY.format("l")} as shown, 1 as amount, 'lead' as role,
         concat_ws(' · ', l.as_of, l.valid_from) as note, l.export_id, l.source_row, l.household_code as code
     from unit as u
     join intermediate.int_leads__in_force as l on l.commune_code = u.place and l.valid_from <= u.until and u.until < l.valid_to
+    where {condition}
 )"""
 
 
@@ -213,13 +221,13 @@ def _hamlets(amount: str) -> str:
 )"""
 
 
-_MEMBER_NOTE = "concat_ws(' · ', m.as_of, m.hamlet_raw, m.team_role, case when m.is_trained then 'trained' end)"
+MEMBER_NOTE = "concat_ws(' · ', m.as_of, m.hamlet_raw, m.team_role, case when m.is_trained then 'trained' end)"
 
 
 def _members(condition: str = "true") -> str:
     return f"""found as (
     select u.place, md5(m.export_id || '|' || m.source_row) as entity, md5(m.export_id || '|' || m.source_row) as shown, 1 as amount, 'member' as role,
-        {_MEMBER_NOTE} as note, m.export_id, m.source_row, m.hamlet_raw as code
+        {MEMBER_NOTE} as note, m.export_id, m.source_row, m.hamlet_raw as code
     from unit as u
     join intermediate.int_team_members__in_force as m on m.commune_code = u.place and m.as_of = u.as_of
     where {condition}
@@ -261,7 +269,7 @@ named as (
 ),
 found as (
     select n.place, n.entity, min(n.hamlet_text) over (partition by n.place, n.entity) as shown, 1 as amount, 'member' as role,
-        {_MEMBER_NOTE} as note, m.export_id, m.source_row, m.hamlet_raw as code
+        {MEMBER_NOTE} as note, m.export_id, m.source_row, m.hamlet_raw as code
     from named as n
     join unit as u on u.place = n.place and u.as_of = n.as_of
     join member as m
@@ -272,18 +280,18 @@ found as (
 QUERIES: dict[str, str] = {
     "households": _hamlets("h.households"),
     "hamlets": _hamlets("1"),
-    "households_with_store": _households_with_store(),
-    "households_with_store_postmart": _households_with_store("platform = 'postmart'"),
-    "households_with_store_voso": _households_with_store("platform = 'voso'"),
-    "households_with_store_both": _households_with_store(_BOTH),
-    "households_with_active_store": _households_with_store("day < last_activity_day + 31"),
+    "households_with_store": households_with_store(),
+    "households_with_store_postmart": households_with_store("platform = 'postmart'"),
+    "households_with_store_voso": households_with_store("platform = 'voso'"),
+    "households_with_store_both": households_with_store(_BOTH),
+    "households_with_active_store": households_with_store("day < last_activity_day + 31"),
     "stores": _stores(),
     "stores_of_households": _stores("is_matchable"),
     "stores_unmatched": _stores("is_matchable and household_code is null"),
-    "households_with_payment": _PAYMENT,
+    "households_with_payment": households_with_payment(),
     "accounts": _accounts(),
     "accounts_unmatched": _accounts("household_code is null"),
-    "lead_households": _LEADS,
+    "lead_households": lead_households(),
     "lead_households_calc": _LEAD_CALC,
     "hamlets_with_team": _HAMLETS_WITH_TEAM,
     "team_members": _members(),
@@ -320,7 +328,12 @@ order by f.place, f.entity, f.role, e.business_day, f.export_id, f.source_row
 
 def query(key: str) -> str:
     """The whole query of a measure of QUERIES; its parameters are places, since, until, as_of: arrays of one length."""
-    return f"with {_UNIT},\n{QUERIES[key]}\n{_PLACED}"
+    return placed(f"{UNIT},\n{QUERIES[key]}")
+
+
+def placed(found: str) -> str:
+    """A query of common table expressions that end with `found`, each row with where it stands."""
+    return f"with {found}\n{_PLACED}"
 
 
 #: What a row says of an entity.
@@ -335,6 +348,7 @@ ROLES = {
     "lead": Words("Biểu 04", "R4"),
     "hamlet": Words("Biểu 01", "R1"),
     "member": Words("Biểu 02", "R2"),
+    "target": Words("Biểu 03", "R3"),
 }
 
 #: Column of the raw row that has to hold the `code` of what it is named for, by role and source.
@@ -343,5 +357,5 @@ RAW_KEYS = {
     ("account", "postmart"): "account_ref", ("account", "voso"): "account_ref", ("product", "postmart"): "product_code", ("product", "voso"): "product_id",
     ("order", "postmart"): "order_code", ("order", "voso"): "order_number", ("event", "postmart"): "order_code", ("event", "voso"): "order_id",
     ("refund", "postmart"): "refund_code", ("refund", "voso"): "return_id", ("lead", "registers"): "household_code", ("hamlet", "registers"): "hamlet_raw",
-    ("member", "registers"): "hamlet_raw",
+    ("member", "registers"): "hamlet_raw", ("target", "registers"): "unit_name",
 }  # fmt: skip

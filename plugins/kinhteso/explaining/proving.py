@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from kinhteso.explaining import Answer, Row
+from kinhteso.explaining.cells import Answer, Row
 from kinhteso.explaining.entities import RAW_KEYS
 from kinhteso.explaining.telling import place, walk
 from kinhteso.kpis import Words

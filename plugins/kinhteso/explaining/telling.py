@@ -9,15 +9,20 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, TextIO
 
-from kinhteso.explaining import BEGINNING, Answer, Entity, Explanation, Row
+from kinhteso.explaining.cells import BEGINNING, Answer, Cell, Entity, Explanation, Ranked, Row
 from kinhteso.explaining.entities import ROLES
 from kinhteso.explaining.places import Portion
-from kinhteso.kpis import GRAIN, PERIODS, UNITS, Words
+from kinhteso.kpis import PERIODS, UNITS, Words
 
 #: What a part is of a measure.
 PART_WORDS = {
     "numerator": Words("tử số", "numerator"), "denominator": Words("mẫu số", "denominator"), "value": Words("giá trị", "value"),
     "base": Words("số gốc", "base"), "plus": Words("cộng", "plus"), "minus": Words("trừ", "minus"), "unmatched": Words("chưa khớp", "unmatched"),
+    "column": Words("cột", "column"), "measure": Words("số liệu", "measure"),
+}  # fmt: skip
+LEVEL_WORDS = {
+    "commune": Words("xã", "commune"), "district": Words("huyện", "district"), "province": Words("tỉnh", "province"), "hamlet": Words("thôn", "hamlet"),
+    "cooperative": Words("hợp tác xã", "cooperative"),
 }  # fmt: skip
 #: Entities that a text lists unless it is told otherwise.
 LISTED = 40
@@ -40,11 +45,13 @@ def number(value: Any, unit: str = "") -> str:
     """As people write it: 1.234.567; rates and multiples with a comma; null in words."""
     if value is None:
         return "trống · null"
+    if isinstance(value, bool):
+        return "có · yes" if value else "không · no"
     if isinstance(value, datetime):
         return f"{value:%d/%m/%Y %H:%M:%S %Z}"
     if isinstance(value, date):
         return f"{value:%d/%m/%Y}"
-    if isinstance(value, Decimal) and unit in ("fraction", "times"):
+    if isinstance(value, Decimal) and (unit in ("fraction", "times") or value % 1):
         return f"{value:f}".replace(".", ",")
     if isinstance(value, int | Decimal):
         return f"{int(value):,}".replace(",", ".")
@@ -54,6 +61,20 @@ def number(value: Any, unit: str = "") -> str:
 def both(words: Words) -> str:
     """Vietnamese · English, once where they are the same."""
     return words.vi if words.vi == words.en else f"{words.vi} · {words.en}"
+
+
+def hidden(told: Explanation) -> str:
+    """That `bi` does not show a figure, and by which rule; empty where it does."""
+    return f"ẨN TRONG bi, chỉ để vận hành · HIDDEN IN bi, for operators only: {both(told.hidden)}" if told.hidden else ""
+
+
+def asking(cell: Cell, kpi: str = "") -> str:
+    """What `make explain` is given for a cell, or for another measure of its unit."""
+    level = "" if cell.level == "commune" else f"LEVEL={cell.level} "
+    unit = f"COMMUNE={cell.commune}" if cell.level == "commune" else f"UNIT={cell.commune}"
+    column = f" MEASURE={cell.kpi}" if cell.kpi else ""
+    what = f"TARGET={cell.target}{column}" if cell.target else f"KPI={kpi or cell.kpi} GEOGRAPHY={cell.geography}"
+    return f"{level}{unit} DATE={cell.day} {what}"
 
 
 def place(row: Row) -> str:
@@ -69,8 +90,11 @@ def text(answer: Answer, limit: int = LISTED) -> Iterator[str]:
     told = answer.explanation
     cell, kpi = told.cell, told.kpi
     yield f"{both(kpi.name)}  [{kpi.key}]"
-    yield f"{cell.commune} {answer.commune_name} · {cell.day:%d/%m/%Y} · danh mục · list {cell.geography}"
+    level = "" if cell.level == "commune" and not cell.target else f" · {both(LEVEL_WORDS[cell.level])}"
+    yield f"{cell.commune} {answer.commune_name}{level} · {cell.day:%d/%m/%Y} · danh mục · list {cell.geography}"
     yield f"= {number(answer.published, kpi.unit)} {both(UNITS[kpi.unit]) if kpi.unit not in ('word', 'moment', 'number') else ''}".rstrip()
+    if told.hidden:
+        yield hidden(told)
     if answer.release:
         r = answer.release
         what = "theo bản phát hành · as published in release" if answer.asked_release else "bản phát hành · release"
@@ -85,7 +109,7 @@ def text(answer: Answer, limit: int = LISTED) -> Iterator[str]:
     yield "1. Công thức · Formula"
     for line in dict.fromkeys((kpi.definition.vi, kpi.definition.en, f"= {kpi.formula.vi}", f"= {kpi.formula.en}")):
         yield f"   {line}"
-    yield f"   {both(GRAIN)}; {both(PERIODS[kpi.period])}"
+    yield f"   {both(answer.grain)}; {both(PERIODS[kpi.period])}"
     yield f"   {', '.join(kpi.rule)}; {', '.join(kpi.sources) or '—'}"
     yield ""
     yield "2. Số đếm · Counts"
@@ -109,6 +133,8 @@ def _counts(told: Explanation, indent: str, role: str = "") -> Iterator[str]:
     counted = f", {len(told.entities)} {both(Words('thực thể', 'entities'))}" if told.entities else ""
     mark = "" if told.found == told.value else f"  !!! ≠ {number(told.found, told.kpi.unit)}"
     yield f"{indent}{label}{told.kpi.key} = {number(told.value, told.kpi.unit)}{days}{counted}{mark}"
+    if told.hidden and role:
+        yield f"{indent}   {hidden(told)}"
     for note in told.notes:
         yield f"{indent}   {both(note)}"
     for part_role, part in told.parts:
@@ -126,9 +152,16 @@ def walk(told: Explanation, path: str = "") -> Iterator[tuple[str, Explanation]]
 
 def _listed(told: Explanation, limit: int) -> Iterator[str]:
     for path, one in walk(told):
+        if one.ranked:
+            yield f"   {path}: {number(one.value)} / {len(one.ranked)}"
+            for unit in around(one, limit):
+                yield f"   {unit.rank:>5}  {unit.unit} {unit.name}: {unit.value} ÷ {unit.target} = {number(unit.attainment, 'times')}"
+            if len(one.ranked) > limit:
+                yield f"          … {len(one.ranked) - limit} nữa · more (LIMIT={len(one.ranked)}, FORMAT=csv)"
         if not one.entities:
             continue
         agrees = "bằng ô · equals the cell" if one.found == one.value else f"!!! ô ghi · the cell says {number(one.value, one.kpi.unit)}"
+        agrees = "bị ẩn trong bi · hidden in bi" if one.hidden and one.found == one.value else agrees
         yield f"   {path}: {number(one.found, one.kpi.unit)} ({agrees})"
         for nth, entity in enumerate(one.entities[:limit], 1):
             amount = f"  {number(entity.amount)} đ" if one.kpi.unit == "vnd" else (f"  {number(entity.amount)}" if one.kpi.kind == "sum" else "")
@@ -137,6 +170,13 @@ def _listed(told: Explanation, limit: int) -> Iterator[str]:
                 yield f"            {both(ROLES[row.role])}: {row.note + '  ←  ' if row.note else '←  '}{place(row)}"
         if len(one.entities) > limit:
             yield f"          … {len(one.entities) - limit} nữa · more (LIMIT={len(one.entities)}, FORMAT=csv)"
+
+
+def around(told: Explanation, limit: int) -> list[Ranked]:
+    """Of the ranked units at most ``limit``, in order: the best, or those about the unit itself."""
+    at = next((n for n, unit in enumerate(told.ranked) if unit.unit == told.cell.commune), 0)
+    first = max(0, min(at - limit // 2, len(told.ranked) - limit))
+    return told.ranked[first : first + limit]
 
 
 def beside_lines(answer: Answer) -> Iterator[str]:
@@ -176,11 +216,21 @@ def csv_rows(answer: Answer) -> Iterator[tuple[Any, ...]]:
     """One row per entity and row of a delivery, whole; an entity's amount stands once, so that the column adds up to the cell."""
     cell = answer.explanation.cell
     for path, one in walk(answer.explanation):
-        head = (cell.geography, cell.level, cell.commune, cell.day, cell.kpi, path, one.value)
-        if not one.entities:
-            yield (*head, *([None] * (len(CSV_COLUMNS) - len(head))))
+        head = (cell.geography, cell.level, cell.commune, cell.day, f"{cell.target}/{cell.kpi or 'all'}" if cell.target else cell.kpi, path, one.value)
+
+        def line(entity: str | None = None, role: str | None = None, note: str | None = None, head: tuple[Any, ...] = head) -> tuple[Any, ...]:
+            return (*head, entity, None, role, note, *([None] * (len(CSV_COLUMNS) - len(head) - 4)))
+
+        if one.hidden:
+            yield line(None, "hidden_in_bi", one.hidden.en)
+        if cell.target and one.notes:
+            yield line(None, "formula", "; ".join(note.en for note in one.notes))
+        elif not one.entities:
+            yield line()
+        for unit in one.ranked:
+            yield line(unit.unit, "ranked", f"{unit.rank}: {unit.value} / {unit.target} = {unit.attainment}")
         for entity in one.entities:
-            yield from ((*head, *line) for line in _lines(entity))
+            yield from ((*head, *of_row) for of_row in _lines(entity))
         for portion in one.portions:
             if rest := shared_rest(one, portion):
                 yield (*head, portion.place.code, rest, "shared_out", f"{one.found} of this unit", *([None] * (len(CSV_COLUMNS) - len(head) - 4)))

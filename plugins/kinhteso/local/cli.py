@@ -549,6 +549,28 @@ def review(_: argparse.Namespace) -> int:
     return 0
 
 
+def asked_cell(arguments: argparse.Namespace, day: date) -> Any:
+    """The cell that is meant; ValueError says what is missing or too much."""
+    from kinhteso.explaining import Cell
+
+    level, unit = arguments.level or "commune", arguments.unit
+    if arguments.target and arguments.kpi:
+        raise ValueError("KPI is a measure, TARGET a target: say one of them")
+    if arguments.measure and not arguments.target:
+        raise ValueError("MEASURE is a column of a TARGET")
+    if not arguments.kpi and not arguments.target:
+        raise ValueError("KPI or TARGET has to be said")
+    if level == "commune":
+        unit = arguments.commune or unit
+    elif level in ("hamlet", "cooperative") and unit and "-" not in unit and arguments.commune:
+        unit = f"{arguments.commune}-{unit}"
+    elif level == "province":
+        unit = unit or "20"
+    if not unit:
+        raise ValueError("COMMUNE or UNIT has to be said" if level == "commune" else f"UNIT of the {level} has to be said")
+    return Cell(unit, day, arguments.measure or arguments.kpi, arguments.geography or "2021", level, arguments.target)
+
+
 def explain(arguments: argparse.Namespace) -> int:
     """A cell back to the rows: 0 when everything agrees, 1 when something does not (said on the error stream too), 2 said wrongly."""
     from kinhteso import explaining
@@ -558,9 +580,7 @@ def explain(arguments: argparse.Namespace) -> int:
     try:
         day, release = date.fromisoformat(arguments.day or ""), int(arguments.release) if arguments.release else None
         limit = int(arguments.limit) if arguments.limit else telling.LISTED
-        level = arguments.level or "commune"
-        unit = (arguments.commune if level == "commune" else "") or arguments.unit or ("20" if level == "province" else "")
-        cell = explaining.Cell(unit, day, arguments.kpi, arguments.geography or "2021", level)
+        cell = asked_cell(arguments, day)
         if arguments.format not in ("", "text", "csv"):
             raise ValueError(f"FORMAT is text or csv, not {arguments.format!r}")
     except ValueError as error:
@@ -732,7 +752,7 @@ def main() -> int:
     again.add_argument("last", nargs="?")
     again.set_defaults(run=replay)
     back_to_rows = commands.add_parser("explain")
-    for option in ("commune", "level", "unit", "date", "kpi", "geography", "release", "format", "limit"):
+    for option in ("commune", "level", "unit", "date", "kpi", "target", "measure", "geography", "release", "format", "limit"):
         back_to_rows.add_argument(f"--{option}", dest="day" if option == "date" else option, default="")
     back_to_rows.set_defaults(run=explain)
     for name, run, action in (
