@@ -191,7 +191,8 @@ def target_page(target: Target) -> str:
             "There is no public template of form 03: over the households of which day does a target by rate hold? "
             "The warehouse takes the R1 in force on the day (EXPORTS §12).")),
             Words("Không có.", "None.")),
-        ", ".join(f"[{k.key}]({k.key}.md)" for k in (value, denominator, rate)),
+        ", ".join(f"[{k.key}]({k.key}.md)" for k in (value, denominator, rate))
+        + f"\n\nMột dòng với cách tính từng cột · A row, column by column: `make explain COMMUNE=06505 DATE=2021-09-15 TARGET={target.indicator}`",
     )  # fmt: skip
     title = Words(f"Chỉ tiêu: {value.name.vi}", f"Target: {value.name.en}")
     return _page(title, f"`bi.target_progress_daily`, `indicator = '{target.indicator}'`", texts)

@@ -8,6 +8,7 @@ import yaml
 from kinhteso import contracts
 from kinhteso.explaining.telling import PART_WORDS
 from kinhteso.kpis import KINDS, KPIS, PERIODS, STORES_OF_HOUSEHOLDS, UNITS, Words
+from kinhteso.progress import COLUMNS, HAMLET_KPIS
 
 ROOT = Path(__file__).parents[2]
 #: Names and codes of the unit, which are no measures.
@@ -19,6 +20,22 @@ def test_every_column_of_kpi_commune_daily_is_a_measure_and_every_measure_a_colu
     models = yaml.safe_load((ROOT / "dbt_project/models/kpi/_kpi__models.yml").read_text())["models"]
     columns = next([c["name"] for c in m["columns"]] for m in models if m["name"] == "kpi_commune_daily")
     assert set(KPIS) == {c for c in columns if c not in KEYS} | {"release_id", "published_at"}
+
+
+@pytest.mark.parametrize(
+    ("table", "told", "names"),
+    [("kpi_hamlet_daily", set(HAMLET_KPIS) - {"release_id", "published_at"}, KEYS | {"hamlet_code", "hamlet_name"}),
+     ("target_progress_daily", set(COLUMNS), {"level", "unit_code", "unit_name", "commune_code", "district_code", "indicator", "date"})],
+)  # fmt: skip
+def test_every_column_of_hamlets_and_targets_is_told(table, told, names):
+    models = yaml.safe_load((ROOT / "dbt_project/models/kpi/_kpi__models.yml").read_text())["models"]
+    assert told == {c["name"] for m in models if m["name"] == table for c in m["columns"]} - names
+
+
+@pytest.mark.parametrize("kpi", [*HAMLET_KPIS.values(), *COLUMNS.values()], ids=lambda kpi: kpi.key)
+def test_a_measure_of_hamlets_and_targets_is_told_in_both_languages(kpi):
+    assert kpi.unit in UNITS and kpi.rule and all(words.vi.strip() and words.en.strip() for words in (kpi.name, kpi.definition, kpi.formula))
+    assert "của xã" not in kpi.definition.vi or kpi.key not in HAMLET_KPIS
 
 
 @pytest.mark.parametrize("kpi", KNOWN.values(), ids=lambda kpi: kpi.key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import csv
 import gzip
@@ -26,9 +27,11 @@ import python_calamine
 from fastapi import HTTPException
 from kinhteso import building, explaining, publishing, warehouse
 from kinhteso.board import pages
-from kinhteso.explaining import Cell, proving, telling
+from kinhteso.explaining import Cell, measures, proving, telling
 from kinhteso.kpis import KPIS
 from kinhteso.landing import Landing
+from kinhteso.local import cli
+from kinhteso.progress import COLUMNS, HAMLET_KPIS, INDICATORS
 from kinhteso.registers import html
 from kinhteso.settings import Settings
 from pipeline import Pipeline
@@ -37,6 +40,7 @@ from rawworld import D0, RawWorld, local, ms
 from served import simulators
 from starlette.testclient import TestClient
 from test_incremental import deliver_day, deliver_registers
+from written import broken
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -118,6 +122,7 @@ def built(postgres, template, tmp_path_factory):
             for as_of in (date(2021, 7, 1), D0 + timedelta(days=1)):
                 deliver_registers(world, as_of, rng)
                 deliver_people(world, as_of, rng)
+            conn.execute("update raw.registers_households set hamlet_raw = 'Bản Mới' where household_code in ('H004', 'H007', 'H010')")
             deliver_past(world)
             deliver_later_list(world)
             for day in (D0, D0 + timedelta(days=1), LAST):
@@ -176,7 +181,11 @@ def test_every_cell_of_every_measure_is_what_its_entities_add_up_to(built, conn)
 def test_districts_and_the_province_are_explained_too(built, conn):
     wrong, told = [], 0
     with conn.cursor() as cursor:
-        columns = {level: {c.name for c in cursor.execute(f"select * from bi.{table} limit 0").description} for level, (table, _) in explaining.LEVELS.items()}
+        columns = {
+            level: {c.name for c in cursor.execute(f"select * from bi.{table} limit 0").description}
+            for level, (table, _) in explaining.LEVELS.items()
+            if level != "hamlet"
+        }
     for level, unit, geography in (("district", "187", "2021"), ("district", "180", "2021"), ("province", "20", "2021"), ("province", "20", "2025")):
         for day in (date(2021, 7, 19), date(2021, 8, 20), LAST):
             for kpi in KPIS.keys() & columns[level]:
@@ -189,6 +198,37 @@ def test_districts_and_the_province_are_explained_too(built, conn):
         explaining.explain(conn, Cell("187", LAST, "rates_held", level="district"))
     with pytest.raises(explaining.NoSuchCell, match="there is no level 'village'"):
         explaining.explain(conn, Cell("187", LAST, "stores", level="village"))
+
+
+def test_hamlets_and_targets_are_explained_too(built, conn):
+    """All of them: tests/warehouse/test_targets.py, whose world has decisions and more hamlets."""
+    wrong, told = [], 0
+    cells = [
+        Cell(f"{commune}-{hamlet}", day, kpi, level="hamlet")
+        for commune in built[1][:2]
+        for hamlet in ("thonphocu", "banmoi", "~")
+        for kpi in HAMLET_KPIS
+        for day in (STALE, LAST)
+    ]
+    units = (("commune", built[1][0]), ("commune", MERGED[0]), ("hamlet", f"{built[1][0]}-banmoi"), ("district", "187"), ("province", "20"))
+    cells += [Cell(unit, day, "", level=level, target=indicator) for level, unit in units for indicator in INDICATORS for day in (KICK_OFF, LAST)]
+    for cell in cells:
+        with contextlib.suppress(explaining.NoSuchCell):  # `~` is there on the days when it is not nothing
+            answer = explaining.explain(conn, cell)
+            proving.prove(conn, answer)
+            wrong += [(cell, p.en) for p in answer.problems]
+            told += 1
+    assert not wrong, wrong[:10]
+    assert told > 100
+
+
+def test_every_table_of_bi_is_explained_or_it_is_said_why_not(conn):
+    there = {r[0] for r in conn.execute("select table_name from information_schema.tables where table_schema = 'bi'")}
+    assert there == {*explaining.EXPLAINED, *explaining.NOT_EXPLAINED}
+    for asked in ("data_status_daily", "bi.dim_store"):
+        with pytest.raises(explaining.NoSuchCell) as said:
+            explaining.explain(conn, Cell("06505", LAST, asked))
+        assert explaining.NOT_EXPLAINED[asked.removeprefix("bi.")].en in str(said.value) and "bi.target_progress_daily: LEVEL=… TARGET=store" in str(said.value)
 
 
 def test_a_published_value_of_a_release_is_told_and_each_move_since(built, conn):
@@ -216,28 +256,14 @@ def test_moves_that_do_not_connect_are_said():
     def move(release, old, new):
         return {"release_id": release, "old_value": old, "new_value": new}
 
-    assert explaining._moves_agree(3, [move(2, Decimal("3"), Decimal("5")), move(4, 5, None)], None) == []
-    assert explaining._moves_agree(Decimal("0.500000"), [], Decimal("0.5")) == []
+    assert measures._moves_agree(3, [move(2, Decimal("3"), Decimal("5")), move(4, 5, None)], None) == []
+    assert measures._moves_agree(Decimal("0.500000"), [], Decimal("0.5")) == []
     for then, moves, now in ((3, [], 4), (3, [move(2, 4, 5)], 5), (3, [move(2, 3, 5)], 6), ("FULL", [], "STALE_VOSO")):
-        (said,) = explaining._moves_agree(then, moves, now)
+        (said,) = measures._moves_agree(then, moves, now)
         assert "does not connect" in said.en
 
 
 # ---- what is not as listed is said, and the command fails ----
-
-
-@contextlib.contextmanager
-def broken(conn, change: str, back: str):
-    """A change of what was built, taken back afterwards."""
-    conn.execute("create table broken as " + back)
-    try:
-        assert conn.execute(change).rowcount > 0
-        yield
-    finally:
-        name = back.split(" from ")[1].split()[0]
-        conn.execute(f"delete from {name}")
-        conn.execute(f"insert into {name} select * from broken")
-        conn.execute("drop table broken")
 
 
 STORES = "select * from intermediate.int_stores__matched"
@@ -252,6 +278,80 @@ def run(built, tmp_path, *options, kpi="households_with_store", day=D0, commune=
     env = {"PYTHONPATH": f"{ROOT / 'plugins'}:{ROOT}", "AIRFLOW_CONN_WAREHOUSE": built[0], "KINHTESO_HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}
     command = [sys.executable, "-W", "ignore", "-m", "kinhteso.local", "explain", "--commune", built[1][commune], "--date", str(day), "--kpi", kpi, *options]
     return subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def ask(built, tmp_path, **given):
+    """`make explain` with other words than a commune's."""
+    env = {"PYTHONPATH": f"{ROOT / 'plugins'}:{ROOT}", "AIRFLOW_CONN_WAREHOUSE": built[0], "KINHTESO_HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}
+    options = [word for name, value in given.items() for word in (f"--{name}", str(value))]
+    return subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", "kinhteso.local", "explain", *options], env=env, cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+
+def test_the_command_answers_for_hamlets_and_targets_and_fails_where_something_does_not_agree(built, conn, tmp_path):
+    hamlet = {"level": "hamlet", "commune": built[1][0], "unit": "banmoi", "date": LAST}
+    said = ask(built, tmp_path, **hamlet, kpi="households")
+    assert said.returncode == 0 and "1.000 (bằng ô · equals the cell)" in said.stdout and not said.stderr, said
+    hidden = ask(built, tmp_path, **hamlet, kpi="households_with_store")
+    assert hidden.returncode == 0 and "= trống · null" in hidden.stdout and "HIDDEN IN bi, for operators only: quy tắc" in hidden.stdout, hidden
+    target = {"commune": built[1][0], "date": LAST, "target": "store"}
+    whole, gap = ask(built, tmp_path, **target), ask(built, tmp_path, **target, measure="gap", format="csv")
+    assert whole.returncode == 0 and "the default 0.5" in whole.stdout and all(f"{column} = " in whole.stdout for column in COLUMNS), whole
+    rows = list(csv.DictReader(io.StringIO(gap.stdout)))
+    assert (
+        gap.returncode == 0
+        and rows[0]["kpi"] == "store/gap"
+        and {"gap/value/households_with_store", "gap/target_value/denominator/households"} <= {r["part"] for r in rows}
+    )
+    where = f"level = 'commune' and unit_code = '{built[1][0]}' and indicator = 'store' and date = '{LAST}'"
+    for schema in ("kpi", "bi"):
+        conn.execute(f"update {schema}.target_progress_daily set gap = gap + 1 where {where}")
+    try:
+        bad = ask(built, tmp_path, **target, format="csv")
+        assert bad.returncode == 1 and "gap: the cell says" in bad.stderr
+        page = client(built[0]).get(f"/board/explain?unit={built[1][0]}&date={LAST}&target=store").text
+        assert 'role="alert"' in page and "gap: the cell says" in page
+    finally:
+        for schema in ("kpi", "bi"):
+            conn.execute(f"update {schema}.target_progress_daily set gap = gap - 1 where {where}")
+
+
+def test_what_is_asked_wrongly_is_said_and_exits_with_2(built, tmp_path):
+    cases = [
+        ({"commune": "06505"}, "KPI or TARGET has to be said"),
+        ({"commune": "06505", "kpi": "stores", "target": "store"}, "say one of them"),
+        ({"commune": "06505", "kpi": "stores", "measure": "gap"}, "MEASURE is a column of a TARGET"),
+        ({"level": "hamlet", "kpi": "households"}, "UNIT of the hamlet has to be said"),
+        ({"kpi": "households"}, "COMMUNE or UNIT has to be said"),
+    ]
+    for given, words in cases:
+        with pytest.raises(ValueError, match=words):
+            cli.asked_cell(argparse.Namespace(**{**dict.fromkeys(("commune", "level", "unit", "kpi", "target", "measure", "geography"), ""), **given}), LAST)
+    for given, words in ((cases[1][0], cases[1][1]), ({"commune": "06505", "target": "shops"}, "there are: store, payment, lead, team")):
+        said = ask(built, tmp_path, **given, date=LAST)
+        assert (said.returncode, words in said.stderr) == (2, True), said
+
+
+def test_no_such_hamlet_or_target_is_said_with_what_there_is(built, conn):
+    commune = built[1][0]
+    for cell, words in (
+        (Cell(commune, LAST, "households", level="hamlet"), "a hamlet is a commune's code, a hyphen"),
+        (Cell(f"{commune}-no", LAST, "households", level="hamlet"), f"there are: {commune}-banmoi"),
+        (Cell(f"{commune}-banmoi", LAST, "stores", level="hamlet"), "there is no measure 'stores' of kpi_hamlet_daily; there are: households, "),
+        (Cell(f"{commune}-banmoi", date(2030, 1, 1), "households", level="hamlet"), "there are days from"),
+        (Cell("06040-banmoi", LAST, "households", "2025", "hamlet"), "GEOGRAPHY=2021"),
+        (Cell(commune, LAST, "", target="shops"), "there is no target 'shops'; there are: store, payment, lead, team"),
+        (Cell(commune, LAST, "", "2025", target="store"), "on the list 2021 only"),
+        (Cell(f"{commune}-htx", LAST, "", level="cooperative", target="store"), "there are: none"),
+        (Cell(commune, date(2030, 1, 1), "", target="store"), "there are days from"),
+        (Cell(commune, LAST, "stores", level="cooperative"), "there is no level 'cooperative'"),
+    ):
+        with pytest.raises(explaining.NoSuchCell, match=re.escape(words)):
+            explaining.explain(conn, cell)
+    for cell in (Cell(f"{commune}-banmoi", LAST, "households", level="hamlet"), Cell(commune, LAST, "", target="store")):
+        with pytest.raises(explaining.NoSuchCell, match="only figures of communes are kept by release"):
+            explaining.explain(conn, cell, release=1)
 
 
 def test_an_entity_that_is_gone_from_core_is_said_and_the_command_fails(built, conn, tmp_path):
@@ -414,6 +514,36 @@ def test_the_board_explains_a_cell_behind_the_login(built):
     assert f"commune={built[1][0]}&amp;date={LAST}" in cells and cells.count("<tr><td>") == 201
 
 
+def test_the_board_explains_every_level_and_target(built):
+    commune = built[1][0]
+    asked = [
+        (f"level=hamlet&unit={commune}-banmoi&kpi=households", "bằng ô · equals the cell"),
+        (f"level=hamlet&unit={commune}-thonphocu&kpi=store_rate", "households_with_store"),
+        (f"level=hamlet&unit={commune}-banmoi&kpi=households_with_store", "HIDDEN IN bi, for operators only"),
+        ("level=district&unit=187&kpi=stores", "huyện"),
+        ("level=province&unit=20&kpi=households_with_store", "tỉnh"),
+        (f"unit={commune}&target=store", "the default 0.5"),
+        (f"unit={commune}&target=store&measure=rank_in_province", 'class="ours"><td class="n">'),
+        ("level=district&unit=187&target=team&measure=value", "hamlets_with_team"),
+    ]
+    for query, words in asked:
+        answer = client(built[0]).get(f"/board/explain?date={LAST}&{query}")
+        assert answer.status_code == 200 and words in answer.text and "khớp · agrees" in answer.text, (query, answer.text[-3000:])
+        assert not re.search(r"<script(?! nonce)|<link|<img|<iframe| style=| on[a-z]+=|https?://", answer.text)
+    for query, words in (
+        ("level=hamlet&kpi=households", f"{commune}-banmoi"), ("level=district&kpi=stores", "187 Huyện Chi Lăng"), ("level=commune&target=lead", "target_value"),
+        ("level=hamlet&target=store", f"unit={commune}-banmoi"),
+    ):  # fmt: skip
+        answer = client(built[0]).get(f"/board/explain?date={LAST}&{query}")
+        assert answer.status_code == 200 and words in answer.text, query
+    hidden = client(built[0]).get(f"/board/explain?date={LAST}&level=hamlet&kpi=households_with_store").text
+    assert "trống · null" in hidden, "the list shows what bi shows"
+    for bad in ("level=<b>", "level=district&kpi=rates_held", "target=<b>", "target=store&measure=<b>", "level=hamlet&kpi=orders_placed", "level=cooperative"):
+        answer = client(built[0]).get(f"/board/explain?date={LAST}&{bad}")
+        assert answer.status_code == 404 and "<b>" not in answer.text, bad
+    assert "there is no unit" not in client(built[0]).get("/board/explain?geography=2024").text
+
+
 def test_the_board_says_what_does_not_agree_and_shows_what_was_delivered_as_text(built, conn):
     address = f"/board/explain?commune={built[1][0]}&date={D0}&kpi=stores"
     hostile = "<script>alert(1)</script>.xlsx"
@@ -428,6 +558,15 @@ def test_the_board_says_what_does_not_agree_and_shows_what_was_delivered_as_text
     for bad in ("kpi=<b>", "commune=6505", "date=2021-13-01", "release=x", "release=99"):
         answer = client(built[0]).get(f"{address}&{bad}")
         assert answer.status_code == 404 and "<b>" not in answer.text, bad
+
+
+def test_a_cell_of_too_many_entities_for_a_page_is_said(built, monkeypatch):
+    def too_long(*_):
+        raise psycopg.errors.QueryCanceled
+
+    monkeypatch.setattr(explaining, "explain", too_long)
+    answer = client(built[0]).get(f"/board/explain?date={LAST}&level=province&unit=20&target=store&measure=value")
+    assert answer.status_code == 503 and f"make explain LEVEL=province UNIT=20 DATE={LAST} TARGET=store MEASURE=value" in answer.text
 
 
 def test_before_the_first_release_there_is_nothing_to_explain(warehouse_dsn):
@@ -484,16 +623,25 @@ def test_from_real_servers_every_row_is_in_its_file_and_nobody_is_named(warehous
     with warehouse.connect(warehouse_dsn) as conn:
         busiest = [r[0] for r in conn.execute("select commune_code from bi.kpi_commune_daily where date = %s and geography = '2021' and commune_code <> '00000'"
                                               " order by orders_placed_to_date desc nulls last, stores desc limit 2", [day])]  # fmt: skip
-        for commune in (*busiest, "00000"):
-            for kpi in KPIS:
-                answer = explaining.explain(conn, Cell(commune, day, kpi))
-                proving.prove(conn, answer, landing)
-                assert not answer.problems, answer.problems
-                out = io.StringIO()
-                telling.write_csv(answer, out)
-                told += ["\n".join(telling.text(answer, 10_000)), out.getvalue()]
-                rows |= {(r.export_id, r.source_row, r.code): r for _, e in telling.walk(answer.explanation) for x in e.entities for r in x.rows}
-        assert {r.role for r in rows.values()} >= {"store", "household_list", "account", "product", "order", "hamlet", "member", "lead"}
+        cells = [Cell(commune, day, kpi) for commune in (*busiest, "00000") for kpi in KPIS]
+        hamlets = conn.execute(
+            """select commune_code || '-' || hamlet_code from bi.kpi_hamlet_daily where date = %s and commune_code = %s
+               union select t.unit_code from core.fct_target as t where t.target_level = 'HAMLET' and t.valid_from is not null and t.commune_code = %s""",
+            [day, busiest[0], busiest[0]],
+        ).fetchall()  # fmt: skip
+        cells += [Cell(unit, day, kpi, level="hamlet") for (unit,) in hamlets for kpi in HAMLET_KPIS]
+        units = [("hamlet", hamlets[0][0]), ("commune", busiest[0]), ("commune", busiest[1])]
+        units += conn.execute("select distinct level, unit_code from bi.target_progress_daily where level = 'cooperative' order by 2 limit 3").fetchall()
+        cells += [Cell(unit, day, "", level=level, target=indicator) for level, unit in units for indicator in ("store", "payment", "lead")]
+        for cell in cells:
+            answer = explaining.explain(conn, cell)
+            proving.prove(conn, answer, landing)
+            assert not answer.problems, answer.problems
+            out = io.StringIO()
+            telling.write_csv(answer, out)
+            told += ["\n".join(telling.text(answer, 10_000)), out.getvalue()]
+            rows |= {(r.export_id, r.source_row, r.code): r for _, e in telling.walk(answer.explanation) for x in e.entities for r in x.rows}
+        assert {r.role for r in rows.values()} >= {"store", "household_list", "account", "product", "order", "hamlet", "member", "lead", "target"}
         for row in list(rows.values())[:: max(1, len(rows) // 300)]:
             assert row.code in landed(landing, row), row
         victim = next(iter(rows.values()))

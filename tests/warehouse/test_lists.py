@@ -19,12 +19,15 @@ from typing import Any
 import psycopg
 import pytest
 from attacker import WITHIN, given_away
-from kinhteso import building, publishing
+from kinhteso import building, explaining, publishing
+from kinhteso.explaining import Cell, proving
+from kinhteso.kpis import KPIS
+from kinhteso.progress import HAMLET_KPIS
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import dict_row
 from rawworld import D0, RawWorld, local, pseudonym
 from test_incremental import digest
-from written import edit, own_project
+from written import broken, edit, own_project
 
 DAYS = [D0 + timedelta(days=n) for n in range(6)]
 LAST = DAYS[-1]
@@ -508,3 +511,65 @@ def test_day_by_day_equals_everything_at_once(reformed):
     assert scope is not None and scope.full_refresh
     publishing.publish(dsn, scope)
     assert {t: digest(reformed, t, key) for t, key in tables.items()} == piecewise
+
+
+# ---- each cell explained ------------------------------------------------------------------------------------------------------
+
+
+def units_of(conn: psycopg.Connection[Any], geography: str, olds: list[str]) -> list[str]:
+    """Units of a list in which some of these units of 2021 lie."""
+    return [r[0] for r in conn.execute(
+        """select distinct u.commune_code from intermediate.int_pieces as u join intermediate.int_pieces as o on o.piece_code = u.piece_code and o.geography = '2021'
+           where u.geography = %s and o.commune_code = any(%s) order by 1""", [geography, olds])]  # fmt: skip
+
+
+def test_cells_of_the_list_of_2024_are_explained_on_its_days_and_refused_on_others(reformed):
+    """The 194 units in between: whole ones, merged ones and those that are split later; its districts; the province."""
+    merged = [n for (n,) in reformed.execute(
+        """select distinct old_code from seeds.commune_succession where old_list = '2021' and new_list = '2024' and new_code in (
+               select new_code from seeds.commune_succession where old_list = '2021' and new_list = '2024' group by 1 having count(*) > 1) order by 1 limit 1""")]  # fmt: skip
+    communes = units_of(reformed, "2024", [*SPLIT, *merged])
+    assert len(communes) == 4
+    told = 0
+    for level, units in (("commune", [*communes, "00000"]), ("district", ["189"]), ("province", ["20"])):
+        for unit in units:
+            for kpi in KPIS:
+                if level == "district" and kpi == "rates_held" or level == "province" and kpi in ("rates_held", "phase", "phase_day"):
+                    continue
+                answer = explaining.explain(reformed, Cell(unit, DAYS[2], kpi, "2024", level))
+                proving.prove(reformed, answer)
+                assert not answer.problems, (level, unit, kpi, answer.problems)
+                told += answer.explanation.value not in (None, 0)
+    assert told > 100
+    with pytest.raises(explaining.NoSuchCell, match="there are days from 2021-09-13 to 2021-09-14"):
+        explaining.explain(reformed, Cell(communes[0], DAYS[3], "stores", "2024"))
+    with pytest.raises(explaining.NoSuchCell, match="the list 2024 has no unit 06999, which is a code of the list 2030"):
+        explaining.explain(reformed, Cell("06999", DAYS[2], "stores", "2024"))
+    merged_unit = next(u for u in communes if len(units_of(reformed, "2021", [u])) and u in {n for (n,) in reformed.execute(
+        "select new_code from seeds.commune_succession where old_list = '2021' and new_list = '2024' group by 1 having count(*) > 1")})  # fmt: skip
+    part = reformed.execute(
+        "select min(old_code) from seeds.commune_succession where new_list = '2024' and new_code = %s and old_list = '2021'", [merged_unit]
+    ).fetchone()[0]
+    with broken(reformed, f"delete from intermediate.int_stores__matched where commune_code = '{part}'", "select * from intermediate.int_stores__matched"):
+        said = explaining.explain(reformed, Cell(merged_unit, DAYS[2], "stores", "2024")).problems
+        assert any("stores: the cell says" in p.en for p in said), said
+
+
+def test_hamlets_of_split_and_reformed_communes_are_explained_on_the_list_of_their_registers(reformed):
+    hamlets = reformed.execute(
+        """select distinct geography, commune_code || '-' || hamlet_code from bi.kpi_hamlet_daily
+           where geography <> '2021' or commune_code = any(%s) order by 1, 2""", [[*SPLIT, "06613", "06505"]]).fetchall()  # fmt: skip
+    told: dict[str, int] = defaultdict(int)
+    for geography, unit in hamlets:
+        for day in (DAYS[0], DAYS[3], LAST):
+            for kpi in HAMLET_KPIS:
+                try:
+                    answer = explaining.explain(reformed, Cell(unit, day, kpi, geography, "hamlet"))
+                except explaining.NoSuchCell:
+                    continue  # `~` is there on some days, a hamlet of a new unit from its first register on
+                proving.prove(reformed, answer)
+                assert not answer.problems, (geography, unit, day, kpi, answer.problems)
+                told[geography] += 1
+    assert told["2021"] > 200 and told["2025"] > 30, told
+    with pytest.raises(explaining.NoSuchCell, match="GEOGRAPHY=2021"):
+        explaining.explain(reformed, Cell(hamlets[0][1], LAST, "households", "2024", "hamlet"))

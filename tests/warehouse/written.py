@@ -1,5 +1,6 @@
 """Rows of `deliveries` as the platforms' real files in a real landing, and editable copies of the contracts and the dbt project."""
 
+import contextlib
 import csv
 import datetime as dt
 import io
@@ -82,3 +83,17 @@ def edit(path: Path, old: str, new: str) -> None:
     text = path.read_text(encoding="utf-8")
     assert text.count(old) == 1, (path.name, old, text.count(old))
     path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+@contextlib.contextmanager
+def broken(conn, change: str, back: str):
+    """A change of what was built, taken back afterwards."""
+    conn.execute("create table broken as " + back)
+    try:
+        assert conn.execute(change).rowcount > 0
+        yield
+    finally:
+        name = back.split(" from ")[1].split()[0]
+        conn.execute(f"delete from {name}")
+        conn.execute(f"insert into {name} select * from broken")
+        conn.execute("drop table broken")

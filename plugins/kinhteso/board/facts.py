@@ -171,10 +171,10 @@ def cells(conn: psycopg.Connection[Any], cell: Cell) -> Rows:
     unit, name, where = {
         "commune": ("commune_code", "commune_name", "district_name"),
         "hamlet": ("commune_code || '-' || hamlet_code", "hamlet_name", "commune_name"),
-    }.get(cell.level, (code, code.replace("_code", "_name"), "null"))
+    }.get(cell.level, (code, code.replace("_code", "_name"), "null::text"))
     query = sql.SQL(
         f"""select {unit} as unit, {name} as name, {where} as place, {{kpi}} as value, completeness from bi.{table}
-            where geography = %s and date = %s order by {where} nulls last, 1"""
+            where geography = %s and date = %s order by 3 nulls last, 1"""
     )
     try:
         return conn.execute(query.format(kpi=sql.Identifier(cell.kpi)), [cell.geography, cell.day]).fetchall()
