@@ -70,7 +70,10 @@ def test_halves_are_rounded_away_from_zero():
 def rows(**counts):
     """Hamlets h0, h1 … with these counts; measures that are not given are 0."""
     n = max(len(v) for v in counts.values())
-    return [{"hamlet_code": f"h{i}"} | {m: counts.get(m, [0] * n)[i] for m in suppressing.WITHIN} for i in range(n)]
+    parts = counts.pop("part", ["all"] * n)
+    return [
+        {"hamlet_code": f"h{i}", "place_code": parts[i], "commune_code": "06505"} | {m: counts.get(m, [0] * n)[i] for m in suppressing.WITHIN} for i in range(n)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -92,6 +95,11 @@ def rows(**counts):
          {("h0", "households_with_store"): "4", ("h1", "households_with_store"): "4", ("h0", "households_with_active_store"): "2", ("h1", "households_with_active_store"): "1"}),
         ({"households": [None, 90], "households_with_store": [6, 9]}, {}),
         ({"households": [3]}, {("h0", "households"): "2"}),
+        # rule 5: of two parts of a split commune, one has room in itself (h1 goes with h0); the other's only hamlet is hidden alone and takes it too
+        ({"households": [3, 60, 70, 4], "part": ["a", "a", "a", "b"]},
+         {("h0", "households"): "2", ("h1", "households"): "3", ("h3", "households"): "2"}),
+        # alone in its part it is its part's total; of the commune the smallest of 5 or more goes with it
+        ({"households": [60, 70, 3], "part": ["a", "a", "b"]}, {("h2", "households"): "2", ("h0", "households"): "3"}),
     ],
 )  # fmt: skip
 def test_what_is_hidden_and_by_which_rule(counts, hidden):

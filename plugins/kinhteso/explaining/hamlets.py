@@ -92,10 +92,7 @@ class Hamlets:
         self.true: dict[str, Any] = {}
         self.why: dict[str, Words] = {}
         group = cursor.execute(
-            """select * from core.fct_hamlet_day as f where f.date = %(day)s and f.place_code = (
-                   select max(m.place_code) from core.fct_hamlet_day as m where m.commune_code = %(place)s and m.hamlet_code = %(hamlet)s and m.date = %(day)s)
-               order by f.hamlet_code""",
-            self._asked(),
+            "select * from core.fct_hamlet_day where commune_code = %(place)s and date = %(day)s order by hamlet_code", self._asked()
         ).fetchall()
         for (hamlet, measure), why in suppressing.hidden(group).items():
             if hamlet == self.hamlet:
