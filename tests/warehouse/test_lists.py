@@ -523,6 +523,10 @@ def units_of(conn: psycopg.Connection[Any], geography: str, olds: list[str]) -> 
            where u.geography = %s and o.commune_code = any(%s) order by 1""", [geography, olds])]  # fmt: skip
 
 
+#: Of districts and the province, which list whole towns: one of each kind.
+SOME = ("stores", "households", "store_rate", "lead_households_calc", "revenue_net_vnd_to_date", "revenue_growth", "completeness")
+
+
 def test_cells_of_the_list_of_2024_are_explained_on_its_days_and_refused_on_others(reformed):
     """The 194 units in between: whole ones, merged ones and those that are split later; its districts; the province."""
     merged = [n for (n,) in reformed.execute(
@@ -534,13 +538,13 @@ def test_cells_of_the_list_of_2024_are_explained_on_its_days_and_refused_on_othe
     for level, units in (("commune", [*communes, "00000"]), ("district", ["189"]), ("province", ["20"])):
         for unit in units:
             for kpi in KPIS:
-                if level == "district" and kpi == "rates_held" or level == "province" and kpi in ("rates_held", "phase", "phase_day"):
+                if level != "commune" and kpi not in SOME:
                     continue
                 answer = explaining.explain(reformed, Cell(unit, DAYS[2], kpi, "2024", level))
                 proving.prove(reformed, answer)
                 assert not answer.problems, (level, unit, kpi, answer.problems)
                 told += answer.explanation.value not in (None, 0)
-    assert told > 100
+    assert told > 90
     with pytest.raises(explaining.NoSuchCell, match="there are days from 2021-09-13 to 2021-09-14"):
         explaining.explain(reformed, Cell(communes[0], DAYS[3], "stores", "2024"))
     with pytest.raises(explaining.NoSuchCell, match="the list 2024 has no unit 06999, which is a code of the list 2030"):
