@@ -95,7 +95,8 @@ targeted as (
 ),
 
 aimed as (
-    select t.*, coalesce(t.target_count, cast(ceil(t.decided_rate * t.denominator) as bigint)) as target_value
+    -- a rate that is a count over households, as 63 of 123, ends somewhere after the comma: times 41 it is a hair more than 21
+    select t.*, coalesce(t.target_count, cast(ceil(round(t.decided_rate * t.denominator, 9)) as bigint)) as target_value
     from targeted as t
 ),
 
