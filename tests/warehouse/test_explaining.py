@@ -541,7 +541,8 @@ def test_the_board_explains_every_level_and_target(built):
     for bad in ("level=<b>", "level=district&kpi=rates_held", "target=<b>", "target=store&measure=<b>", "level=hamlet&kpi=orders_placed", "level=cooperative"):
         answer = client(built[0]).get(f"/board/explain?date={LAST}&{bad}")
         assert answer.status_code == 404 and "<b>" not in answer.text, bad
-    assert "there is no unit" not in client(built[0]).get("/board/explain?geography=2024").text
+    between = client(built[0]).get("/board/explain?geography=2024").text
+    assert "<option selected>2024</option>" in between and "There are no cells of this day" in between, "a list is offered that this day is not on"
 
 
 def test_the_board_says_what_does_not_agree_and_shows_what_was_delivered_as_text(built, conn):
