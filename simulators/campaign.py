@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime
 
+from simulators import later
 from simulators.world import Line, Maker, Order, Size, World
 
 SMALL = Size(
@@ -11,7 +12,9 @@ SMALL = Size(
     account_base=3, products={1: 60, 2: 0}, valid_orders={1: 240, 2: 0}, leads={1: 12, 2: 1}, team_hamlets={1: 9, 2: 2}, trained={1: 31, 2: 7},
     orders_from=date(2021, 8, 20), orders_per_day_after=10, growth=None,
 )  # fmt: skip
-#: Communes that a later list splits (06040, 06622, 06625), the neighbours that they join, and two new units of both phases (06286, 06316).
+#: Communes that a later list splits (06040, 06622, 06625), the neighbours that they join, and two new units of both phases (06286, 06316). Made for its own
+#: first day and moved to the wanted one.
+REFORM_MADE_FOR = date(2021, 9, 19)
 REFORM = Size(
     communes=[
         "05995", "06004", "06025", "06034", "06040", "06217", "06241", "06250", "06286", "06295", "06301", "06307", "06613", "06619", "06622", "06625", "06628", "06634",
@@ -31,7 +34,7 @@ GOLDEN_COMMUNE = "06463"
 def make(name: str, seed: int, first_day: date) -> World:
     """World ``name`` (small, reform, campaign, stress). Raises ValueError for another name."""
     if name == "reform":
-        return Maker(REFORM, seed, first_day).make()
+        return later.moved(Maker(REFORM, seed, REFORM_MADE_FOR).make(), first_day - REFORM_MADE_FOR)
     if name == "small":
         return _small(seed, first_day)
     if name == "campaign":

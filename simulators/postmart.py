@@ -100,7 +100,7 @@ class Postmart:
         for n, s in self.stores:
             if s.registered > end:
                 continue
-            c = self.w.communes[s.commune]
+            c = self.w.told(s.commune, s.hamlet, day)
             active = s.last_active(end)
             approved = s.approved if s.approved and s.approved <= end else None
             hamlet = (
@@ -112,7 +112,7 @@ class Postmart:
                 len(rows) + 1, s.code, s.name[:150], OWNER[s.owner_type], s.owner if r.random() < 0.8 else s.owner.upper(), phone_as_delivered(s.phone, r),
                 "*********" + (s.phone or "000")[-3:], c.vnpost, c.district_name, c.name, hamlet, None, f"{s.registered:%d/%m/%Y}",
                 f"{approved:%d/%m/%Y}" if approved else None, STORE_STATUS[s.status(end)], on_sale.get(n, 0),
-                (active if r.random() < 0.1 else stamp(active)) if active else None, f"BD-{c.district_code}-{n % 9:02d}",
+                (active if r.random() < 0.1 else stamp(active)) if active else None, f"BD-{self.w.communes[s.commune].district_code}-{n % 9:02d}",
                 f"https://langson.postmart.vn/gian-hang-{n}.html",
             ])  # fmt: skip
         return Table("GIANHANG", day, version, list(STORES), [Block(str(row[1]), [row], sums={STORES[15]: row[15]}) for row in rows], day)
@@ -200,7 +200,7 @@ class Postmart:
         for a in self.accounts:
             if a.opened > end:
                 continue
-            c = self.w.communes[a.commune]
+            c = self.w.told(a.commune, a.hamlet, day)
             linked = stores.get(a.phone)
             rows.append([
                 len(rows) + 1, a.ref, phone_key(a.phone), ACCOUNT_KIND[a.kind], f"{a.opened:%d/%m/%Y}", a.level, f"{a.identified:%d/%m/%Y}" if a.identified else None,

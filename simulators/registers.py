@@ -397,14 +397,20 @@ def _r2(world: World, district: str, mine: list[int], members: dict[int, list[An
 
 
 def _r3(world: World, district: str, mine: list[int], by_commune: dict[int, list[Any]], form: Form) -> None:
-    rows = []
+    """Every commune's targets; under every fifth those of a hamlet, with counts where the commune has rates, and of a cooperative."""
+    rows: list[tuple[Any, ...]] = []
     for n, i in enumerate(mine, 1):
         c = world.communes[i]
         count = len(by_commune.get(i, []))
-        due = date(2021, 9, 20) if c.phase == 1 else date(2021, 11, 20)
+        due = (date(2021, 9, 20) if c.phase == 1 else date(2021, 11, 20)) + world.moved
         rate: Any = (50, "50%", 0.5)[n % 3]
         given = -(-count // 2) if n % 2 else None
-        rows.append((n, c.name, "Xã", count, rate, given, 50, -(-count // 2), "10%", None, len(c.hamlets), c.phase, f"{n}/QĐ-UBND", date(2021, 7, 14), due))
+        decision = (c.phase, f"{n}/QĐ-UBND", date(2021, 7, 14), due)
+        rows.append((len(rows) + 1, c.name, "Xã", count, rate, given, 50, -(-count // 2), "10%", None, len(c.hamlets), *decision))
+        if n % 5 == 1:
+            live = sum(h.hamlet == c.hamlets[0] for h in by_commune.get(i, []))
+            rows.append((len(rows) + 1, c.hamlets[0], "Thôn", live, "60%", -(-live * 3 // 5), "0,4", None, 10, 1, 1, *decision))
+            rows.append((len(rows) + 1, f"HTX Nông sản {c.name}", "Hợp tác xã", 9 + n, 70, None, 50, 5, "20%", None, 0, *decision))
     form.sheet("Biểu 03", district, None, "BIỂU SỐ 03: GIAO CHỈ TIÊU PHÁT TRIỂN KINH TẾ SỐ", R3, rows, numbered=True)
 
 

@@ -72,13 +72,13 @@ class VoSo:
         for s in self.w.stores:
             if s.platform != "VS" or s.registered > at:
                 continue
-            c = self.w.communes[s.commune]
+            c = self.w.told(s.commune, s.hamlet, at.date())
             active, updated = s.last_active(at), ms(s.updated(at))
             status = s.status(at)
             item = {
                 "STORE_ID": s.code, "STORE_NAME": s.name.upper() if len(s.code) % 2 else s.name, "OWNER_TYPE": OWNER[s.owner_type], "OWNER_NAME": s.owner.upper(),
                 "PHONE_KEY": phone_key(s.phone), "ID_KEY": citizen_key(s.citizen), "PROVINCE_ID": 22, "DISTRICT_ID": c.vtp_district, "WARDS_ID": c.vtp_ward,
-                "ADDRESS": cut(f"{s.hamlet}, {c.name}, {c.district_name}, Tỉnh Lạng Sơn"), "HAMLET_NAME": s.hamlet.removeprefix("Thôn ").removeprefix("Khối "),
+                "ADDRESS": cut(", ".join(filter(None, (s.hamlet, c.name, c.district_name, "Tỉnh Lạng Sơn")))), "HAMLET_NAME": s.hamlet.removeprefix("Thôn ").removeprefix("Khối "),
                 "STATUS": STORE_STATUS[status], "CREATED_AT": ms(s.registered), "APPROVED_AT": ms(s.approved) if s.approved and s.approved <= at else None,
                 "LAST_ACTIVE_AT": ms(active) if active else None, "UPDATED_AT": updated, "IS_DELETED": False, "DELETED_AT": None,
             }  # fmt: skip
@@ -177,7 +177,7 @@ class VoSo:
         for a in self.w.accounts:
             if a.platform != "VS" or a.opened > at:
                 continue
-            c = self.w.communes[a.commune]
+            c = self.w.told(a.commune, a.hamlet, at.date())
             item = {
                 "ACCOUNT_REF": a.ref, "PHONE_KEY": phone_key(a.phone), "ID_KEY": citizen_key(a.citizen), "WALLET_TYPE": KIND[a.kind], "KYC_LEVEL": a.level,
                 "STATUS": ACCOUNT_STATUS[a.status], "OPENED_AT": ms(a.opened), "KYC_AT": ms(a.identified) if a.identified else None,

@@ -294,7 +294,8 @@ class Lead:
 
 @dataclass
 class World:
-    """Everything, for all days; the servers show what has happened by their clock."""
+    """Everything, for all days; the servers show what has happened by their clock. ``reform``: from which day on the platforms know other units, and
+    which ones for a commune's code; ``moved``: how much later than in 2021 everything happens that is no form."""
 
     first_day: date
     communes: list[Commune]
@@ -306,6 +307,16 @@ class World:
     accounts: list[Account] = field(default_factory=list)
     members: list[Member] = field(default_factory=list)
     leads: list[Lead] = field(default_factory=list)
+    moved: timedelta = timedelta()
+    reform: tuple[date, dict[str, list[Commune]]] | None = None
+
+    def told(self, commune: int, hamlet: str, day: date) -> Commune:
+        """The unit by which a platform knows a place on ``day``. Of a commune that was split each hamlet belongs to one part."""
+        c = self.communes[commune]
+        if self.reform is None or day < self.reform[0]:
+            return c
+        ways = self.reform[1][c.code]
+        return ways[c.hamlets.index(hamlet) % len(ways) if hamlet in c.hamlets else 0]
 
 
 @dataclass

@@ -76,23 +76,25 @@ class Pipeline:
             self.red += checking.failures(conn, scope.build_id)
         return publishing.publish(self.dsn, scope)
 
-    def recounted(self, reconciled: tuple[str, ...] = (), *, hamlets_on: int = 0, **limits: Any) -> list[str]:
+    def recounted(self, reconciled: tuple[str, ...] = (), *, hamlets_too: bool = False, **limits: Any) -> list[str]:
         """Every column of every published row against the recount of what has come: the differences, in words. ``reconciled``: datasets whose bulk
-        counts too; ``hamlets_on``: targets as well, and hamlets of that many last days; ``limits``: of the recount."""
+        counts too; ``hamlets_too``: hamlets and all targets as well; ``limits``: of the recount."""
         with psycopg.connect(self.dsn) as conn:
             published = {name: table(conn, name, keys) for name, keys in COUNTED.items()}
             come = arrivals(conn, Path(self.settings.landing), reconciled)
             told = table(conn, "kpi_hamlet_daily", hamlets.KEYS)
-            aims = table(conn, "target_progress_daily", targets.KEYS, "level in ('commune', 'district', 'province')")
+            aims = table(conn, "target_progress_daily", targets.KEYS)
         days = {key[2] for key in published["kpi_commune_daily"]}
         recount = Recount(come, self.settings.first_day, self.settings.phone_key, **limits)
         counted = recount.tables(days)
         wrong = [text for name in COUNTED for text in differences(counted[name], published[name], name)]
-        if not hamlets_on:
+        if not hamlets_too:
             return wrong
-        wrong += differences(targets.targets(recount, counted, days), aims, "target_progress_daily")
-        on = sorted(days)[-hamlets_on:]
-        return wrong + list(hamlets.withheld(hamlets.hamlets(recount, on), {key: row for key, row in told.items() if key[3] in on}))
+        of_hamlets = hamlets.hamlets(recount, days)
+        shown = hamlets.shown(of_hamlets)
+        wrong += differences(shown, told, "kpi_hamlet_daily")
+        wrong += differences(targets.targets(recount, counted, days, shown=shown), aims, "target_progress_daily")
+        return wrong + list(hamlets.withheld(of_hamlets, told, counted["kpi_commune_daily"]))
 
     def cells(self, day: date, measures: tuple[str, ...]) -> dict[str, dict[str, Any]]:
         """bi.kpi_commune_daily of a day, by commune."""

@@ -1,6 +1,6 @@
 {# KPIs of a group of communes, from sums, never averaged (KPI §1.10). A part without households stays out of the rates' numerators as it is out of
-   their denominators; its counts are in the counts. #}
-{% macro summed_kpis(unit, filter, phase, phase_day, unit_names=none) -%}
+   their denominators; its counts are in the counts. `estimated`: when a number of the group was shared out between it and another one. #}
+{% macro summed_kpis(unit, filter, phase, phase_day, unit_names=none, estimated='false') -%}
 {%- set names = unit_names or ['district_code', 'district_name'] -%}
 {%- set counts = ['stores', 'stores_unmatched', 'accounts', 'accounts_unmatched', 'products_on_sale', 'orders_placed', 'orders_valid', 'orders_delivered',
     'orders_cancelled', 'orders_returned', 'orders_out_of_province', 'revenue_gross_vnd', 'refunds_vnd'] -%}
@@ -23,7 +23,7 @@ with summed as (
         {% endfor -%}
         sum(f.stores_unmatched) filter (where f.platform = 'all' and f.commune_code <> '00000') as unmatched,
         sum(f.households_with_store) filter (where f.platform = 'postmart' and f.commune_code <> '00000') as households_with_store_postmart,
-        max(f.day_completeness) as completeness
+        case when {{ estimated }} then 'ESTIMATED' else max(f.day_completeness) end as completeness
     from {{ ref('fct_commune_day') }} as f
     join {{ ref('dim_commune') }} as c on c.geography = f.geography and c.commune_code = f.commune_code
     where {{ filter }}

@@ -23,8 +23,6 @@ from psycopg.conninfo import conninfo_to_dict
 from kinhteso import deciding, mishaps
 
 BEGINNING = date(1, 1, 1)
-#: Bases are the figures at the end of the day before the first kick-off (KPI §1.7), so the tables begin there at the latest.
-KPI_FROM_AT_LATEST = date(2021, 7, 19)
 
 #: One build at a time per warehouse; a second one waits for the first.
 BUILD_LOCK = 0x6B_74_73_01
@@ -79,8 +77,17 @@ def project_digest(folder: Path, first_day: date) -> str:
 
 def _reforms(folder: Path) -> list[date]:
     """First days of the lists of communes."""
-    with open(folder / "seeds" / "commune_list.csv", encoding="utf-8", newline="") as f:
-        return [date.fromisoformat(r["valid_from"]) for r in csv.DictReader(f)]
+    return _days(folder, "commune_list", "valid_from")
+
+
+def _told_from_at_latest(folder: Path) -> date:
+    """Bases are the figures at the end of the day before the first kick-off (KPI §1.7), so the tables begin there at the latest."""
+    return min(_days(folder, "campaign_phase", "kick_off")) - timedelta(days=1)
+
+
+def _days(folder: Path, seed: str, column: str) -> list[date]:
+    with open(folder / "seeds" / f"{seed}.csv", encoding="utf-8", newline="") as f:
+        return [date.fromisoformat(r[column]) for r in csv.DictReader(f)]
 
 
 _STOCK_FROM = """
@@ -169,7 +176,7 @@ def claim(conn: psycopg.Connection[Any], first_day: date, digest: str, *, full_r
     if not claimed and not full_refresh and last and (last[0], last[3]) == (digest, mark) and max(business_date, first_day) <= last[2]:
         return None
     earliest = _scalar(conn, _EARLIEST_ORDER, {"build": build_id})
-    kpi_from = min(d for d in (KPI_FROM_AT_LATEST, earliest, last[1] if last else None) if d is not None)
+    kpi_from = min(d for d in (_told_from_at_latest(project_dir()), earliest, last[1] if last else None) if d is not None)
     refresh = full_refresh or last is None or last[0] != digest or kpi_from < last[1]
     days = [BEGINNING] if refresh or last is None else [last[2] + timedelta(days=1)]
     days.append(_scalar(conn, _STOCK_FROM.replace("c.source = 'registers' and c.dataset <> 'enterprises'", "false"), {"build": build_id}))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field, fields
+from datetime import date
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,8 @@ class ContractError(ValueError):
 
 @dataclass(frozen=True)
 class Column:
-    """A delivered column. ``keep`` false: it stays in the landing; ``personal``: only keys of it reach a table."""
+    """A delivered column. ``keep`` false: it stays in the landing; ``personal``: only keys of it reach a table; ``empty_from``: the day from which on
+    the source has nothing to say there."""
 
     name: str
     heading: str
@@ -40,6 +42,7 @@ class Column:
     allowed: tuple[Any, ...] = ()
     pattern: str | None = None
     may_be_absent: bool = False
+    empty_from: date | None = None
 
     @property
     def raw_names(self) -> tuple[str, ...]:

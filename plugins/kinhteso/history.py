@@ -56,6 +56,7 @@ def checks(conn: psycopg.Connection[Any], export: ledger.Export, contract: Any) 
         return []
     given = limits(contract)
     rows, nulls = _profile(conn, contract)
+    ended = {name for c in contract.columns if c.empty_from and c.empty_from <= export.business_day for name in c.raw_names}
     conn.execute(
         "insert into ops.export_profile (export_id, rows, nulls) values (%s, %s, %s)"
         " on conflict (export_id) do update set rows = excluded.rows, nulls = excluded.nulls",
@@ -68,7 +69,7 @@ def checks(conn: psycopg.Connection[Any], export: ledger.Export, contract: Any) 
     found = [
         volume(rows, past, export.business_day, contract.mode, given["Q09"]),
         empty_day(rows, past, export.business_day, contract.mode, given["F08"]),
-        null_rates(rows, nulls, _nulls_before(conn, export, given["F48"]["days"]), given["F48"]),
+        null_rates(rows, {name: empty for name, empty in nulls.items() if name not in ended}, _nulls_before(conn, export, given["F48"]["days"]), given["F48"]),
     ]
     return [check for check in found if check]
 

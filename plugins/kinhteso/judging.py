@@ -19,7 +19,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import contextmanager
 from csv import DictReader
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -348,9 +348,12 @@ def _key_rules(contract: Any) -> list[Rule]:
 
 
 def _explicit(scope: _Scope, given: dict[str, Any]) -> Rule | None:
-    """A rule written in the file; None when what it needs (`needs: stores | previous`) is not there yet."""
+    """A rule written in the file; None when what it needs is not there: `needs: stores | previous`, or `previous_codes`, a delivery before whose codes of
+    communes mean the same units."""
     needs = given.get("needs")
-    if (needs == "stores" and not scope.stores) or (needs == "previous" and not scope.previous):
+    if (needs == "stores" and not scope.stores) or (needs in ("previous", "previous_codes") and not scope.previous):
+        return None
+    if needs == "previous_codes" and scope.previous and _codes_change(scope.previous, scope.export):
         return None
     name, says = str(given["name"]), str(given["says"])
     if given["outcome"] not in SEVERITY:
@@ -400,6 +403,12 @@ def _fill(scope: _Scope, text: str) -> str:
         raise ValueError(f"unknown placeholder {match[0]}")
 
     return _PLACEHOLDER.sub(value, text)
+
+
+def _codes_change(before: ledger.Export, now: ledger.Export) -> bool:
+    """Whether R0 has codes that come into force after the one delivery and not after the other; a pull shows the moment of the pull."""
+    since, until = (e.pulled_at.astimezone(LOCAL).date() if e.pulled_at else e.business_day for e in (before, now))
+    return any(since < date.fromisoformat(row["valid_from"]) <= until for row in _seed("commune_crosswalk"))
 
 
 def _seen(export: ledger.Export) -> datetime:

@@ -15,26 +15,41 @@ from oracle.geography import Geographies
 from pipeline import Pipeline
 from served import simulators
 
-from simulators import campaign
+from simulators import campaign, later, registers
 
-REFORM = date(2021, 9, 19)
-#: The reforms come within the world's days: the seeds' dates are moved, units and shares are the real ones.
-DATES = {"2021": ("2020-01-01", "2021-09-19"), "2024": ("2021-09-20", "2021-09-20"), "2025": ("2021-09-21", "")}
+#: Two days before the reform of 2025-07-01 and two from it on.
+FIRST_DAY = date(2025, 6, 29)
+#: The campaign is moved to the reform, the lists are the real ones: phase -> kick-off, due date.
+PHASES = {"1": ("2025-05-26", "2025-06-30"), "2": ("2025-06-30", "2025-08-30")}
 
 
 def project(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Path:
-    """A copy of dbt_project/ in which the lists follow each other within a week; its seeds."""
+    """A copy of dbt_project/ in which the campaign comes with the reform, and the platforms' codes of the new units are known; its seeds."""
     shutil.copytree(building.project_dir(), folder / "dbt_project", ignore=shutil.ignore_patterns("target", "logs"))
     monkeypatch.setenv("KINHTESO_DBT_PROJECT", str(folder / "dbt_project"))
     seeds = folder / "dbt_project" / "seeds"
-    rows = list(csv.DictReader((seeds / "commune_list.csv").open(encoding="utf-8", newline="")))
-    with (seeds / "commune_list.csv").open("w", encoding="utf-8", newline="") as f:
+    rewrite(seeds / "campaign_phase.csv", lambda rows: [r | dict(zip(("kick_off", "due_on"), PHASES[r["phase"]], strict=True)) for r in rows])
+    new = {c.code: c for parts in later.successors().values() for c in parts}
+    rewrite(
+        seeds / "commune_crosswalk.csv",
+        lambda rows: rows + [
+            dict.fromkeys(rows[0], "") | {
+                "gso_code": c.code, "gso_name": c.name, "unit_type": c.unit_type, "name_short": c.name.removeprefix(c.unit_type).strip(), "list": "2025",
+                "valid_from": "2025-07-01", "vtp_province_id": "22", "vtp_wards_id": str(c.vtp_ward), "vnpost_commune_code": c.vnpost,
+            }
+            for c in new.values()
+        ],
+    )  # fmt: skip
+    return seeds
+
+
+def rewrite(seed: Path, change) -> None:
+    with seed.open(encoding="utf-8", newline="") as f:
+        rows = change(list(csv.DictReader(f)))
+    with seed.open("w", encoding="utf-8", newline="") as f:
         out = csv.DictWriter(f, list(rows[0]), lineterminator="\n")
         out.writeheader()
-        for r in rows:
-            since, until = DATES.get(r["list"], (r["valid_from"], r["valid_to"]))
-            out.writerow(r | {"valid_from": since, "valid_to": until})
-    return seeds
+        out.writerows(rows)
 
 
 def know_hamlets(seeds: Path, world) -> None:
@@ -49,16 +64,46 @@ def know_hamlets(seeds: Path, world) -> None:
                 f.write(f"{old[0]},{old[1]},{hamlet},{new[0]},{new[1]},test\n")
 
 
+def deliver_new_registers(inbox: Path, world, as_of: date) -> None:
+    """R1, R1b, R2 and R4 of two units of the new list: Đình Lập with the households of the old one and of two hamlets of Bính Xá, whose own list stays in
+    force for the rest of it; Khánh Khê, of parts of both phases, with all of them. A household keeps its code."""
+    index, ways = {c.code: n for n, c in enumerate(world.communes)}, later.successors()
+    gone = set(world.communes[index["06622"]].hamlets[:2])
+    for code, name in (("06613", "Xã Đình Lập"), ("06286", "Xã Khánh Khê")):
+        whole = {n for c, n in index.items() if [w.code for w in ways[c]] == [code]}
+        homes = [h for h in world.households if h.commune in whole or (code == "06613" and h.commune == index["06622"] and h.hamlet in gone)]
+        hamlets = sorted({h.hamlet for h in homes})
+        r1 = [(n, code, name, h, sum(x.hamlet == h for x in homes), None, None, None, None, None, None) for n, h in enumerate(hamlets, 1)]
+        r1b = [(n, h.code, h.head, h.citizen, h.phone, h.hamlet, h.persons, f"{as_of:%d/%m/%Y}") for n, h in enumerate(homes, 1)]
+        r2 = [
+            (n, name, hamlet, "9/QĐ-UBND ngày 1/7/2025", f"Người {n}", 1980, "Trưởng thôn", registers.ROLES[role], f"0900{n:06d}", "Có", date(2025, 6, 20), "Viettel Post", None)
+            for n, (hamlet, role) in enumerate(((h, role) for h in hamlets[::2] for role in ("HEAD", "MEMBER", "MEMBER")), 1)
+        ]  # fmt: skip
+        r4 = [
+            (n, name, h.hamlet, h.code, h.head, h.phone, "Hồi", "Postmart", None, as_of - timedelta(days=n % 9), as_of if n == 5 else None, None)
+            for n, h in enumerate(homes[::6], 1)
+        ]
+        for register, word, title, headings, rows in (
+            ("R1", "01", "BIỂU SỐ 01: TỔNG HỢP SỐ HỘ THEO THÔN, BẢN, KHỐI PHỐ", registers.R1, r1), ("R1B", "01b", "DANH SÁCH HỘ GIA ĐÌNH", registers.R1B, r1b),
+            ("R2", "02", "BIỂU SỐ 02: DANH SÁCH TỔ CÔNG NGHỆ CỘNG ĐỒNG", registers.R2, r2), ("R4", "04", "BIỂU SỐ 04: DANH SÁCH HỘ ĐẦU TÀU", registers.R4, r4),
+        ):  # fmt: skip
+            form = registers.Form(register, as_of, plain=register == "R1B")
+            form.sheet(name, "Tỉnh Lạng Sơn", name, title, headings, rows)
+            (inbox / f"Bieu{word}_{code}_{as_of:%Y%m%d}.xlsx").write_bytes(form.content())
+
+
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("seed", [1])
 def test_a_world_whose_communes_are_split_and_joined(seed, warehouse_dsn, tmp_path, monkeypatch):
-    seeds, world = project(monkeypatch, tmp_path), campaign.make("reform", seed, REFORM)
+    seeds, world = project(monkeypatch, tmp_path), campaign.make("reform", seed, FIRST_DAY)
     know_hamlets(seeds, world)
-    with simulators(tmp_path / "sources", "--inbox", str(tmp_path / "inbox"), "--world", "reform", "--seed", str(seed), "--first-day", str(REFORM)) as served:
-        settings = Settings(str(tmp_path / "landing"), str(tmp_path / "inbox"), "demo-pepper", REFORM)
+    with simulators(tmp_path / "sources", "--inbox", str(tmp_path / "inbox"), "--world", "reform", "--seed", str(seed), "--first-day", str(FIRST_DAY)) as served:
+        settings = Settings(str(tmp_path / "landing"), str(tmp_path / "inbox"), "demo-pepper", FIRST_DAY)
         pipeline = Pipeline(warehouse_dsn, settings, served, tmp_path / "dbt", [])
         for n in range(4):
-            pipeline.take(REFORM + timedelta(days=n))
+            if n == 3:
+                deliver_new_registers(tmp_path / "inbox", world, later.REFORM)
+            pipeline.take(FIRST_DAY + timedelta(days=n))
             if n in (1, 3):
                 pipeline.release()
         assert pipeline.problems == []
@@ -67,9 +112,9 @@ def test_a_world_whose_communes_are_split_and_joined(seed, warehouse_dsn, tmp_pa
         estimated = {
             c for (c,) in conn.execute("select distinct commune_code from bi.kpi_commune_daily where geography = '2025' and completeness = 'ESTIMATED'")
         }
-    assert lists["2024"] == 1 and lists["2021"] == lists["2025"] > 50
+    assert lists["2024"] == lists["2025"] - 2 and lists["2021"] == lists["2025"] > 30
     assert estimated == {"06004", "06040", "06613", "06625", "06637"}
-    wrong = pipeline.recounted(seeds=seeds, hamlets_on=10)
+    wrong = pipeline.recounted(seeds=seeds, hamlets_too=True)
     assert wrong == [], f"{len(wrong)} differences: {wrong[:30]}"
     with psycopg.connect(warehouse_dsn) as conn:  # and what is wrong is seen
         for table, unit in (
@@ -77,9 +122,9 @@ def test_a_world_whose_communes_are_split_and_joined(seed, warehouse_dsn, tmp_pa
             ("kpi_district_daily", "geography = '2024' and district_code = '189'"),
             ("kpi_province_daily", "geography = '2025'"),
         ):
-            conn.execute(f"update bi.{table} set revenue_net_vnd_to_date = revenue_net_vnd_to_date + 1 where date = '2021-09-20' and {unit}")
+            conn.execute(f"update bi.{table} set revenue_net_vnd_to_date = revenue_net_vnd_to_date + 1 where date = '2025-06-30' and {unit}")
     assert [text.split(":")[0] for text in pipeline.recounted(seeds=seeds)] == [
-        f"kpi_{unit} 2021-09-20 revenue_net_vnd_to_date" for unit in ("commune_daily 2025 06625", "district_daily 2024 189", "province_daily 2025 20")
+        f"kpi_{unit} 2025-06-30 revenue_net_vnd_to_date" for unit in ("commune_daily 2025 06625", "district_daily 2024 189", "province_daily 2025 20")
     ]
 
 
@@ -102,5 +147,5 @@ def test_the_campaign(warehouse_dsn, tmp_path):
             "select (select count(*) from bi.kpi_commune_daily) * (select count(*) from information_schema.columns where table_schema = 'bi' and table_name = 'kpi_commune_daily')"
         ).fetchone()
     assert cells > 500_000
-    wrong = pipeline.recounted(hamlets_on=10)
+    wrong = pipeline.recounted(hamlets_too=True)
     assert wrong == [], f"{len(wrong)} differences: {wrong[:30]}"

@@ -24,7 +24,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Arrival:
-    """One delivery that lies in a folder. ``pulled_at``: the source's clock, Vỏ Sò only; ``received_at``: when a form came."""
+    """One delivery that lies in a folder. ``pulled_at``: the source's clock, Vỏ Sò only; ``received_at``: when a form came; ``id``: its number in the ledger."""
 
     source: str
     dataset: str
@@ -35,35 +35,49 @@ class Arrival:
     pulled_at: datetime | None = None
     received_at: datetime | None = None
     is_bulk: bool = False
+    id: int = 0
 
 
 def arrivals(conn: Any, landing: Path, reconciled: Sequence[str] = ()) -> list[Arrival]:
     """What has come and was not refused, as the ledger says; the ledger is asked for facts of arrival only, for no figure and no verdict on rows.
     ``reconciled``: datasets of Vỏ Sò whose bulk counts too."""
     found = conn.execute(
-        """select source, dataset, unit, business_day, version, landing_path, pulled_at, received_at from ops.export
+        """select source, dataset, unit, business_day, version, landing_path, pulled_at, received_at, export_id from ops.export
            where state in ('accepted', 'superseded') and (source = 'registers' or unit = '' or source = 'voso' and unit = 'bulk' and dataset = any(%s))
            order by source, dataset, business_day, version""",
         [list(reconciled)],
     ).fetchall()
-    return [Arrival(*row[:5], landing / row[5], row[6], row[7], any((landing / row[5]).glob("part-*.jsonl.gz"))) for row in found]
+    return [Arrival(*row[:5], landing / row[5], row[6], row[7], any((landing / row[5]).glob("part-*.jsonl.gz")), row[8]) for row in found]
 
 
 @lru_cache(maxsize=4096)
 def rows(a: Arrival) -> tuple[Row, ...]:
-    """All data rows of a delivery, in order."""
+    """All data rows of a delivery, in order; `_row` is where each stands after the headings (in forms: in the sheets), `_export` the delivery."""
+    found = tuple(_rows(a))
+    for n, row in enumerate(found, 1):
+        row["_export"] = a.id
+        row.setdefault("_row", n)
+    return found
+
+
+def _rows(a: Arrival) -> Iterator[Row]:
     if a.source == "voso":
-        return tuple(_json(a.folder))
+        return _json(a.folder)
     if a.source == "registers":
-        return tuple(_form(next(p for p in a.folder.iterdir() if p.suffix.lower() in (".xlsx", ".xlsm"))))
+        return _form(next(p for p in a.folder.iterdir() if p.suffix.lower() in (".xlsx", ".xlsm")))
     files = [p for p in a.folder.iterdir() if p.suffix in (".xlsx", ".csv", ".zip") and not p.name.startswith(("MANIFEST", "refused-"))]
     (path,) = files
     if path.suffix == ".xlsx":
-        return tuple(_postmart_sheet(path))
+        return _postmart_sheet(path)
     if path.suffix == ".csv":
-        return tuple(_csv(path.read_bytes()))
+        return _csv(path.read_bytes())
+    return _zip(path)
+
+
+def _zip(path: Path) -> Iterator[Row]:
     with zipfile.ZipFile(path) as archive:
-        return tuple(row for name in sorted(archive.namelist()) for row in _csv(archive.read(name)))
+        for name in sorted(archive.namelist()):
+            yield from _csv(archive.read(name))
 
 
 def _json(folder: Path) -> Iterator[Row]:
@@ -113,12 +127,12 @@ def _postmart_sheet(path: Path) -> Iterator[Row]:
     start = next(n for n, row in enumerate(grid) if row and nfc(row[0]) == "STT")
     headings = [nfc(h) for h in grid[start]]
     order: Row = {}
-    for cells in grid[start + 1 :]:
+    for n, cells in enumerate(grid[start + 1 :], 1):
         if not cells or nfc(cells[0]) in ("Tổng cộng", "Người lập biểu") or not any(c is not None for c in cells):
             break
         if nfc(cells[0]) == "Cộng":  # a sub-total among the data (F23)
             continue
-        row = dict(zip(headings, cells, strict=False))
+        row = dict(zip(headings, cells, strict=False)) | {"_row": n}
         if nfc(cells[0]):
             order = row
         elif "Mã đơn hàng" in row:
@@ -136,6 +150,7 @@ ORDER_COLUMNS = {
 def _form(path: Path) -> Iterator[Row]:
     """Rows of every sheet, with `_district`, `_commune` (title block), `_as_of` and `_code` (the commune's code in the file name, or '')."""
     code = m[1] if (m := re.search(r"_(\d{5})_\d{8}", path.name)) else ""
+    before = 0
     for sheet in _book(path).worksheets:
         grid = _grid(sheet)
         start = next((n for n, row in enumerate(grid) if row and nfc(row[0]) == "STT"), None)
@@ -155,6 +170,7 @@ def _form(path: Path) -> Iterator[Row]:
             "_as_of": date(int(told[3]), int(told[2]), int(told[1])),
             "_code": code,
         }
-        for cells in grid[start + 1 :]:
+        for n, cells in enumerate(grid[start + 1 :], before + start + 2):
             if re.fullmatch(r"\d+", nfc(cells[0])):
-                yield dict(zip(headings, cells, strict=False)) | about
+                yield dict(zip(headings, cells, strict=False)) | about | {"_row": n}
+        before += len(grid)

@@ -79,7 +79,7 @@ class Geographies:
                 self.of_unit[name, code] += (n,)
         self.hamlets = self._hamlets(folder)
         self.nowhere = Place(self.first, NOWHERE, (), ())
-        self._places: dict[tuple[str, str, str], Place] = {}
+        self._places: dict[tuple[str, str, tuple[int, ...]], Place] = {}
         self._shared: dict[tuple[Place, int], list[int]] = {}
 
     def _paths(self, steps: dict[tuple[str, str], list[dict[str, str]]]) -> Iterable[Piece]:
@@ -116,9 +116,9 @@ class Geographies:
             return self.nowhere
         known = self.hamlets.get((name, code))
         way = bare(hamlet) if known and hamlet else ""
-        key = (name, code, way if known and way in known else "")
+        pieces = known[way] if known and way in known else self.of_unit[name, code]
+        key = (name, code, pieces)
         if key not in self._places:
-            pieces = known[way] if known and key[2] else self.of_unit[name, code]
             weights = [self.pieces[n].weight for n in pieces]
             weights = weights if sum(weights) else [Fraction(1)] * len(pieces)
             self._places[key] = Place(name, code, pieces, tuple(w / sum(weights) for w in weights))

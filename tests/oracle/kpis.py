@@ -149,7 +149,6 @@ class Homes:
         self._phones: dict[str, set[str]] = defaultdict(set)
         self._citizens: dict[str, set[str]] = defaultdict(set)
         self._names: dict[tuple[int, str, str], set[str]] = defaultdict(set)
-        self.pieces: dict[tuple[str, str], tuple[int, ...]] = {}
 
     def add(self, home: str, place: Place, pieces: Iterable[int], phone: str | None, citizen: str | None, hamlet: str, name: str) -> None:
         self.place[home], self.told[home] = place, hamlet
@@ -162,13 +161,13 @@ class Homes:
             for n in pieces:
                 self._names[n, hamlet, name].add(home)
 
-    def match(self, phone: str | None, citizen: str | None, unit: tuple[str, str | None] | None = None, hamlet: str = "", name: str = "") -> str | None:
+    def match(self, phone: str | None, citizen: str | None, at: Place | None = None, hamlet: str = "", name: str = "") -> str | None:
         """Phone key, citizen key, commune + hamlet + owner's name; a key that fits two fits none."""
         for found, key in ((self._phones, phone), (self._citizens, citizen)):
             if key and len(found.get(key, ())) == 1:
                 return next(iter(found[key]))
-        if unit and unit[1] and hamlet and name:
-            fits = set().union(*(self._names.get((n, bare(hamlet), name), ()) for n in self.pieces.get(unit, ())))  # type: ignore[arg-type]
+        if at and hamlet and name:
+            fits = set().union(*(self._names.get((n, bare(hamlet), name), ()) for n in at.pieces))
             if len(fits) == 1:
                 return str(next(iter(fits)))
         return None
@@ -193,15 +192,17 @@ class Recount:
         self.read = read
         self.first_day, self.pepper, self.without, self.geo = first_day, pepper.encode(), without, Geographies(seeds)
         self.arrivals = sorted(arrivals, key=lambda a: (a.source, a.dataset, a.day, a.version))
-        crosswalk = seed(seeds, "commune_crosswalk")
-        self.by_vnpost = {r["vnpost_commune_code"]: (r["list"], r["gso_code"]) for r in crosswalk}
-        self.by_ward = {r["vtp_wards_id"]: (r["list"], r["gso_code"]) for r in crosswalk}
+        self.r0: dict[str, dict[str, list[Row]]] = {c: defaultdict(list) for c in ("vnpost_commune_code", "vtp_wards_id")}
+        for r in sorted(seed(seeds, "commune_crosswalk"), key=lambda r: r["valid_from"]):
+            for column, rows_of in self.r0.items():
+                rows_of[r[column]].append(r)
         self.by_name = {(name, plain(u["district_name"]), plain(u["gso_name"])): code for name, units in self.geo.units.items() for code, u in units.items()}
         self._households: dict[Any, Homes] = {}
         self._homes: dict[date, Homes] = {}
         self._contexts: dict[tuple[str, date], dict[str, dict[str, Any]]] = {}
         self._matched: dict[tuple[Any, ...], list[Any]] = {}
         self._read_once: dict[tuple[str, int], Any] = {}
+        self._leads: list[tuple[str, Place, str, date, date | None]] = []
         self._read()
 
     # ---- what arrived ----
@@ -269,9 +270,13 @@ class Recount:
             found: dict[tuple[str, str], dict[date, tuple[Any, list[Row]]]] = defaultdict(dict)
             for a in self._of("registers", dataset):
                 per_unit: dict[tuple[str, str], list[Row]] = defaultdict(list)
+                above: tuple[str, str] | None = None
                 for row in self._rows(a):
-                    if unit := self._unit_of_form(row):
+                    # of R3 a row for a hamlet or cooperative belongs to the commune above it
+                    unit = above if above and dataset == "targets" and word(row["Cấp giao"]) != "xa" else self._unit_of_form(row)
+                    if unit:
                         per_unit[unit].append(row)
+                    above = unit
                 for unit, mine in per_unit.items():
                     as_of, rank = mine[0]["_as_of"], (a.received_at, a.version)
                     if as_of not in found[unit] or found[unit][as_of][0] <= rank:
@@ -307,35 +312,47 @@ class Recount:
         mark = tuple(id(form) for form, _ in forms.values())
         if mark not in self._households:
             homes = Homes()
-            homes.pieces = self.geo.of_unit
             # of a household in two registers the newer one tells
-            for (name, code), (form, _) in sorted(forms.items(), key=lambda f: (f[1][0][0]["_as_of"], f[0])):
+            for (name, code), (form, pieces) in sorted(forms.items(), key=lambda f: (f[1][0][0]["_as_of"], f[0])):
                 for r in form:
-                    citizen = nfc(r["Số CCCD chủ hộ"])
-                    homes.add(
-                        nfc(r["Mã hộ"]), self.geo.place(name, code, r["Thôn"]), self.geo.of_unit[name, code], self.phone_key(r["Số điện thoại"]),
-                        self.key(citizen) if re.fullmatch(r"\d{12}", citizen) else None, nfc(r["Thôn"]), plain(r["Họ tên chủ hộ"]),
-                    )  # fmt: skip
+                    citizen, place = nfc(r["Số CCCD chủ hộ"]), self.geo.place(name, code, r["Thôn"])
+                    if not pieces.isdisjoint(place.pieces):  # else another list has ended it there
+                        homes.add(
+                            nfc(r["Mã hộ"]), place, place.pieces, self.phone_key(r["Số điện thoại"]),
+                            self.key(citizen) if re.fullmatch(r"\d{12}", citizen) else None, nfc(r["Thôn"]), plain(r["Họ tên chủ hộ"]),
+                        )  # fmt: skip
             self._households[mark] = homes
         return self._households[mark]
 
     # ---- stores, accounts, products ----
 
-    def _pm_store(self, r: Row) -> dict[str, Any]:
+    def unit(self, column: str, code: Any, day: date, name: Any = None, district: Any = None) -> tuple[str, str | None]:
+        """The unit that a platform's code means on a day: that of its newest row of R0, before the first the first. A name or district beside it that says
+        something else leaves the commune unknown (KPI §1.2)."""
+        of_code = self.r0[column].get(nfc(code).zfill(5), [])
+        r = next((r for r in reversed(of_code) if date.fromisoformat(r["valid_from"]) <= day), of_code[0] if of_code else None)
+        if r is None or (name is not None and plain(name) not in (plain(r["gso_name"]), plain(r["name_short"]))):
+            return self.geo.first, None
+        if nfc(district) and not plain(r["district_name"]).endswith(re.sub("^(huyen|thanhpho)", "", plain(district))):
+            return self.geo.first, None
+        return r["list"], r["gso_code"]
+
+    def _pm_store(self, r: Row, day: date) -> dict[str, Any]:
         status, name = word(r["Trạng thái gian hàng"]), plain(r["Tên gian hàng"]) + "|" + plain(r["Họ tên chủ hộ"])
         return {
             "counts": status in ("hoat dong", "tam dung"), "approved": day_of(moment(r["Ngày duyệt"])), "active": day_of(moment(r["Ngày hoạt động gần nhất"])),
             "matches": word(r["Loại chủ thể"]) in ("ho gia dinh", "ho kinh doanh"), "phone": self.phone_key(r["Số điện thoại"]), "citizen": None,
-            "unit": self.by_vnpost.get(nfc(r["Mã xã (VNPost)"]), (self.geo.first, None)), "hamlet": nfc(r["Thôn/Bản/Khối phố"]), "owner": plain(r["Họ tên chủ hộ"]),
+            "unit": self.unit("vnpost_commune_code", r["Mã xã (VNPost)"], day, r["Tên xã"], r["Tên huyện"]), "hamlet": nfc(r["Thôn/Bản/Khối phố"]),
+            "owner": plain(r["Họ tên chủ hộ"]),
             "test": "khachhangtest" in name,
         }  # fmt: skip
 
-    def _vs_store(self, r: Row) -> dict[str, Any]:
+    def _vs_store(self, r: Row, day: date) -> dict[str, Any]:
         name = plain(r["STORE_NAME"]) + "|" + plain(r["OWNER_NAME"])
         return {
             "counts": r["STATUS"] in ("HOAT_DONG", "TAM_NGUNG") and not r["IS_DELETED"], "approved": day_of(ms(r["APPROVED_AT"])),
             "active": day_of(ms(r["LAST_ACTIVE_AT"])), "matches": r["OWNER_TYPE"] in ("HO_GIA_DINH", "HO_KINH_DOANH"), "phone": r["PHONE_KEY"],
-            "citizen": r["ID_KEY"], "unit": self.by_ward.get(str(r["WARDS_ID"]), (self.geo.first, None)), "hamlet": nfc(r["HAMLET_NAME"]), "owner": plain(r["OWNER_NAME"]),
+            "citizen": r["ID_KEY"], "unit": self.unit("vtp_wards_id", r["WARDS_ID"], day), "hamlet": nfc(r["HAMLET_NAME"]), "owner": plain(r["OWNER_NAME"]),
             "test": "khachhangtest" in name,
         }  # fmt: skip
 
@@ -374,9 +391,9 @@ class Recount:
     def _listed(self, platform: str, day: date) -> dict[str, Any]:
         if (platform, day) not in self._contexts:
             if platform == "PM":
-                listed = {nfc(r["Mã gian hàng"]): self._pm_store(r) for r in self.pm_stores[day]}
+                listed = {nfc(r["Mã gian hàng"]): self._pm_store(r, day) for r in self.pm_stores[day]}
             else:
-                listed = {r["STORE_ID"]: self._vs_store(r) for r in self.vs_stores[day][1]}
+                listed = {r["STORE_ID"]: self._vs_store(r, day) for r in self.vs_stores[day][1]}
             self._contexts[platform, day] = listed  # type: ignore[index]
         return self._contexts[platform, day]  # type: ignore[index]
 
@@ -400,16 +417,15 @@ class Recount:
 
     def _listed_accounts(self, platform: str, day: date) -> Iterator[tuple[Any, ...]]:
         """Active, identified accounts of a snapshot: phone key, citizen key, the source's unit and hamlet, day of identification."""
-        nowhere = (self.geo.first, None)
         if platform == "PM":
             for r in self.pm_accounts[day]:
                 if word(r["Trạng thái"]) == "hoat dong" and int(r["Mức định danh"]) >= 1:
-                    unit = self.by_vnpost.get(nfc(r["Mã xã (VNPost)"]), nowhere)
+                    unit = self.unit("vnpost_commune_code", r["Mã xã (VNPost)"], day, r["Tên xã"])
                     yield nfc(r["Khóa đối chiếu"]), None, unit, nfc(r.get("Thôn")), day_of(moment(r["Ngày định danh"]))
             return
         for r in self.vs_accounts[day][1]:
             if r["STATUS"] == "HOAT_DONG" and r["KYC_LEVEL"] >= 1:
-                unit = self.by_ward.get(str(r["WARDS_ID"]), nowhere)
+                unit = self.unit("vtp_wards_id", r["WARDS_ID"], day)
                 yield r["PHONE_KEY"], r["ID_KEY"], unit, nfc(r.get("HAMLET_NAME")), day_of(ms(r["KYC_AT"]))
 
     def products(self, day: date) -> list[tuple[str, str]]:
@@ -527,8 +543,9 @@ class Recount:
 
     def _placed(self, store: dict[str, Any], homes: Homes) -> tuple[Place, str | None]:
         """Place and household of a store."""
-        home = homes.match(store["phone"], store["citizen"], store["unit"], store["hamlet"], store["owner"]) if store["matches"] else None
-        return (homes.place[home] if home else self.geo.place(*store["unit"], store["hamlet"])), home
+        told = self.geo.place(*store["unit"], store["hamlet"])
+        home = homes.match(store["phone"], store["citizen"], told, store["hamlet"], store["owner"]) if store["matches"] else None
+        return (homes.place[home] if home else told), home
 
     def tables(self, days: Iterable[date]) -> dict[str, Table]:
         """Every row of the tables that are COUNTED, of ``days``. Leaving days out makes no row another one (but a rate that a day left out would hold)."""
@@ -550,9 +567,10 @@ class Recount:
     # ---- flows and stock by place ----
 
     def _flow(self) -> None:
-        """flows[place][day][measure]; by_home[home][day] = [orders, net revenue]."""
+        """flows[place][day][measure]; by_home[home][day] = [orders, net revenue]; dealt[home] = days on which it had to do with an order, and where."""
         self.flows: dict[Place, dict[date, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
         self.by_home: dict[str, dict[date, list[int]]] = defaultdict(lambda: defaultdict(lambda: [0, 0]))
+        self.dealt: dict[str, list[tuple[date, int, str, Place]]] = defaultdict(list)
         for (platform, _), o in self._orders.items():
             store = self.store_at(platform, o["store"], o["created"])
             o["place"], o["home"] = self._placed(store, self.households(o["created"])) if store else (self.geo.nowhere, None)
@@ -574,12 +592,16 @@ class Recount:
                 mine[o["cancelled"]]["orders_cancelled"] += 1
             if o["returned"]:
                 mine[o["returned"]]["orders_returned"] += 1
+            if o["home"]:
+                for day in {o["created"], o["delivered"], o["returned"], None if valid else o["cancelled"]} - {None}:
+                    self.dealt[o["home"]].append((day, self.geo.rank[o["place"].list], o["place"].code, o["place"]))
         for order, day, amount in self._refunds:
             o = self._orders.get(order, {"place": self.geo.nowhere, "home": None, "test": False})
             if not o["test"]:
                 self.flows[o["place"]][day]["refunds_vnd"] += amount
                 if o["home"]:
                     self.by_home[o["home"]][day][1] -= amount
+                    self.dealt[o["home"]].append((day, self.geo.rank[o["place"].list], o["place"].code, o["place"]))
 
     def _before_kick_off(self) -> dict[tuple[Place, date], int]:
         """Net revenue of all days before a kick-off, by place."""
@@ -625,10 +647,10 @@ class Recount:
             for home in held:
                 found[homes.place[home]][measure] += 1
         for home, mine_by_day in self.by_home.items():
-            if home in homes.place:
-                window = [v for d, v in mine_by_day.items() if day - timedelta(days=29) <= d <= day]
-                if sum(v[0] for v in window) >= 10 or sum(v[1] for v in window) >= 5_000_000:
-                    found[homes.place[home]]["lead_households_calc"] += 1
+            window = [v for d, v in mine_by_day.items() if day - timedelta(days=29) <= d <= day]
+            if sum(v[0] for v in window) >= 10 or sum(v[1] for v in window) >= 5_000_000:
+                latest = max((at for at in self.dealt[home] if at[0] <= day), key=lambda at: at[:3])
+                found[latest[3]]["lead_households_calc"] += 1
         return found
 
     # ---- from places to pieces, from pieces to units ----
@@ -769,20 +791,41 @@ class Recount:
 
     # ---- registers by place ----
 
-    def _registers(self, day: date) -> list[tuple[Place, dict[str, int], set[int]]]:
-        """Figures of R1, R2 and R4 by place, with the pieces on which the form is in force."""
-        found = []
+    def _registers(self, day: date) -> list[tuple[Place, dict[str, int], set[int] | None]]:
+        """Figures of R1, R2 and R4 by place, with the pieces on which the form is in force (None: on all of the place)."""
+        found: list[tuple[Place, dict[str, int], set[int] | None]] = []
         for (name, code), (forms, pieces) in self.in_force("hamlets", day).items():
             found += [(place, counts, pieces) for place, counts in self._r1(name, code, forms).items()]
         for (name, code), (forms, pieces) in self.in_force("teams", day).items():
             found += [(place, counts, pieces) for place, counts in self._r2(name, code, forms).items()]
-        for (name, code), (forms, pieces) in self.in_force("leads", date.max).items():
-            by_place: dict[Place, set[str]] = defaultdict(set)
-            for since, until, home, where in self.r4(forms):
-                if since <= day and (until is None or day < until):
-                    by_place[self.geo.place(name, code, where)].add(home)
-            found += [(place, {"lead_households": len(homes)}, pieces) for place, homes in by_place.items()]
-        return found
+        by_place: dict[Place, set[str]] = defaultdict(set)
+        for home, place, _ in self.leads(day):
+            by_place[place].add(home)
+        return found + [(place, {"lead_households": len(homes)}, None) for place, homes in by_place.items()]
+
+    def leads(self, day: date) -> Iterator[tuple[str, Place, str]]:
+        """Household, place and hamlet as the list says it, of the lead households of a day. The newest list of a part tells for all days; of a household that
+        a newer list of a part of its unit names, that list does. A list that comes by a unit of a reform tells of each household where it lived."""
+        for home, own, where, since, until in self._newest_leads():
+            if since <= day and (until is None or day < until):
+                lived = self.households(day).place.get(home) if own.list != self.geo.first else None
+                yield home, lived or own, where
+
+    def _newest_leads(self) -> list[tuple[str, Place, str, date, date | None]]:
+        if not self._leads:
+            told: dict[str, list[tuple[date, int, tuple[int, ...]]]] = defaultdict(list)
+            lists = self.in_force("leads", date.max)
+            for (name, code), (form, _) in lists.items():
+                for home in {nfc(r["Mã hộ"]) for r in form}:
+                    told[home].append((form[0]["_as_of"], self.geo.rank[name], self.geo.of_unit[name, code]))
+            for (name, code), (form, pieces) in lists.items():
+                mine = (form[0]["_as_of"], self.geo.rank[name])
+                for since, until, home, where in self.r4(form):
+                    own = self.geo.place(name, code, where)
+                    newer = any(other[:2] > mine and not set(other[2]).isdisjoint(self.geo.of_unit[name, code]) for other in told[home])
+                    if not newer and not pieces.isdisjoint(own.pieces):
+                        self._leads.append((home, own, where, since, until))
+        return self._leads
 
     def _r1(self, name: str, code: str, form: list[Row]) -> dict[Place, dict[str, int]]:
         if ("R1", id(form)) not in self._read_once:

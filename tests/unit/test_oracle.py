@@ -69,7 +69,8 @@ class Told:
         if platform == "PM":
             self.rows["postmart", "stores", day].append({
                 "Mã gian hàng": code, "Tên gian hàng": "Na", "Họ tên chủ hộ": owner, "Trạng thái gian hàng": status, "Ngày duyệt": approved, "Ngày hoạt động gần nhất": "10/09/2021 08:00:00",
-                "Loại chủ thể": kind, "Số điện thoại": phone, "Mã xã (VNPost)": UNITS[commune]["vnpost_commune_code"], "Thôn/Bản/Khối phố": hamlet,
+                "Loại chủ thể": kind, "Số điện thoại": phone, "Mã xã (VNPost)": UNITS[commune]["vnpost_commune_code"], "Tên xã": UNITS[commune]["gso_name"], "Tên huyện": UNITS[commune]["district_name"],
+                "Thôn/Bản/Khối phố": hamlet,
             })  # fmt: skip
             return
         key = Recount([], D0, "pepper").phone_key(phone) if phone else None

@@ -75,6 +75,19 @@ def test_a_field_that_disappears_fails_the_run(db):
     assert rows == 30 and nulls["delivered_at"] == 30 and nulls["order_code"] == 0
 
 
+def test_a_column_that_has_ended_may_be_empty(db):
+    """Districts are no more from 2025-07-01 on (EXPORTS §9.3); before, and of the columns that go on, an empty one is told."""
+    days = [dt.date(2025, 6, 27) + dt.timedelta(days=n) for n in range(5)]
+    for day in days[:3]:
+        assert not d.judged(db, "postmart", "stores", [d.store(n, district_name="Huyện Chi Lăng") for n in range(1, 31)], day=day).red
+    without = [d.store(n, district_name=None) for n in range(1, 31)]
+    (early,) = d.judged(db, "postmart", "stores", without, day=days[3]).red
+    assert early.sample == ("district_name: 100% empty, usual are 0%",)
+    assert not d.judged(db, "postmart", "stores", without, day=days[4]).red
+    (check,) = d.judged(db, "postmart", "stores", [row | {"hamlet_raw": None} for row in without], day=days[4] + dt.timedelta(days=1)).red
+    assert check.sample == ("hamlet_raw: 100% empty, usual are 0%",)
+
+
 def test_the_backlog_is_no_measure(db):
     for n in range(1, 5):
         past(db, "orders", QUIET - dt.timedelta(weeks=n), 7000, is_backlog=True)

@@ -99,6 +99,7 @@ BROKEN = {
     "teams_of_a_split_unit_are_shared_out_whole": ("../macros/communes.sql", "s.value * s.share - floor(s.value * s.share) desc, s.share desc", "s.share, s.value desc"),
     "a_household_keeps_its_code_through_a_reform": ("intermediate/int_households__in_force.sql", "and l.place_code = coalesce(a.place_code, ", "and l.place_code = coalesce(null, "),
     "the_newest_list_of_lead_households_governs_all_days": ("intermediate/int_leads__in_force.sql", " and f.valid_to = {{ forever() }}", ""),
+    "a_new_unit_s_list_of_leads_ends_the_old_one_part_by_part": ("intermediate/int_leads__in_force.sql", "(o.as_of, o.geography) > (n.as_of, n.geography)", "false"),
     "members_are_in_force_as_long_as_their_list": ("intermediate/int_team_members__in_force.sql", "coalesce(a.place_code, {{ place_code('m.geography', 'm.commune_code') }})", "{{ place_code('m.geography', 'm.commune_code') }}"),
     "a_store_counts_while_active_or_paused_once_approved": ("intermediate/int_stores__observed.sql", "when s.platform = 'voso' then coalesce(s.approved_day <= s.snapshot_day, true)", "when s.platform = 'voso' then true"),
     "an_account_counts_when_active_and_identified_by_the_day": ("intermediate/int_accounts__observed.sql", " and a.kyc_level >= 1", ""),

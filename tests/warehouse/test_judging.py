@@ -1,9 +1,13 @@
 """Every guard bites on its broken row and leaves the clean ones alone; severity decides; results, quarantine and verdict agree."""
 
+import csv
+import datetime as dt
+
 import deliveries as d
 import pytest
 from kinhteso import judging, ledger
 from kinhteso.contracts import load_contract
+from written import own_project
 
 CLEAN = 40
 
@@ -360,6 +364,23 @@ def test_a_commune_whose_stores_close_at_once_rejects_the_snapshot(db, dataset, 
     assert (five.state, five.failed) == ("accepted", [])
     with pytest.raises(judging.JudgementFailed, match=r"Q10 stores_fewer_commune.*First: commune (24137|980101) 95 stores before 89 now"):
         d.judged(db, dataset, "stores", [maker(n, **(closed if n <= 11 else {})) for n in range(1, 101)], day=d.DAY.replace(day=16))
+
+
+@pytest.mark.parametrize(("dataset", "maker", "code"), [("postmart", d.store, "commune_src_code"), ("voso", d.voso_store, "wards_id")])
+def test_on_the_day_of_a_reform_the_codes_of_communes_are_others(db, tmp_path, monkeypatch, dataset, maker, code):
+    """The day from which on R0 knows the new codes; on any other day a commune whose stores stand under another code has lost them (Q10)."""
+    own_project(monkeypatch, tmp_path)
+    seed = judging.seed_path("commune_crosswalk")
+    row = dict(judging._seed("commune_crosswalk")[0])
+    row |= {"list": "2025", "gso_code": "06187", "valid_from": "2025-07-01", "vtp_wards_id": "989025", "vnpost_commune_code": "24574"}
+    with seed.open("a", encoding="utf-8", newline="") as f:
+        csv.DictWriter(f, list(row), lineterminator="\n").writerow(row)
+    old = d.many(maker, 30)
+    new = [r | {code: {"commune_src_code": "24574", "wards_id": "989025"}[code]} for r in old]
+    d.judged(db, dataset, "stores", old, day=dt.date(2025, 6, 29))
+    with pytest.raises(judging.JudgementFailed, match=r"Q10 stores_fewer_commune.*30 stores before 0 now"):
+        d.judged(db, dataset, "stores", new, day=dt.date(2025, 6, 30))
+    assert d.judged(db, dataset, "stores", new, day=dt.date(2025, 7, 1)).state == "accepted"
 
 
 def test_a_small_world_may_lose_a_store(db):

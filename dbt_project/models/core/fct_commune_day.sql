@@ -1,6 +1,6 @@
 {# The periodic snapshot under the KPIs: list × commune × day × platform, everything that adds up, restated to each list of communes (KPI §1.12): a list
    that is no longer in force is told of for all days, one between two others for its own. Numbers of a place that lies in two units are shared out
-   by largest remainder, platform by platform and over all; `is_estimated` says so. What belongs to the commune and to no platform stands under `all`. #}
+   by largest remainder, platform by platform and over all; `is_estimated` says so, `is_district_estimated` where they lie in two districts. What belongs to the commune and to no platform stands under `all`. #}
 {{ config(materialized='incremental', incremental_strategy='append', on_schema_change='fail', pre_hook=["{{ note_units() }}", "{{ forget_unit_days() }}"],
           post_hook="{{ retell_completeness('day_completeness') }}",
           indexes=[{'columns': ['geography', 'commune_code', 'date']}, {'columns': ['date']}]) }}
@@ -40,10 +40,14 @@ shared as (
 
 -- a place lies whole in a unit, or has to be shared
 place_unit as (
-    select m.place_code, u.geography, u.commune_code, count(*) < max(m.pieces) as is_part
+    select
+        m.place_code, u.geography, u.commune_code, count(*) < max(m.pieces) as is_part,
+        min(min(c.district_code)) over of_place <> max(max(c.district_code)) over of_place as is_across
     from {{ ref('int_place_pieces') }} as m
     join {{ ref('int_pieces') }} as u on u.piece_code = m.piece_code
+    left join {{ ref('dim_commune') }} as c on c.geography = u.geography and c.commune_code = u.commune_code
     group by m.place_code, u.geography, u.commune_code
+    window of_place as (partition by m.place_code, u.geography)
 ),
 
 begun as (
@@ -93,7 +97,7 @@ told as (
 
 -- where a number other than 0 was shared
 estimated as (
-    select u.geography, u.commune_code, s.date
+    select u.geography, u.commune_code, s.date, bool_or(u.is_across) as is_across
     from (
         select
             s.place_code, s.date
@@ -147,6 +151,7 @@ select
     {% for m in grown %}cast(u.grown_{{ m }} as bigint) as grown_{{ m }},
     {% endfor -%}
     e.date is not null as is_estimated,
+    coalesce(e.is_across, false) as is_district_estimated,
     y.completeness as day_completeness
 from unit_day as u
 join {{ ref('fct_day_completeness') }} as y on y.date = u.date

@@ -21,7 +21,7 @@ read as (
 ),
 
 list as (
-    select distinct commune_code, as_of, valid_from, valid_to from {{ ref('int_hamlets__in_force') }}
+    select commune_code, as_of, min(valid_from) as valid_from, max(valid_to) as valid_to from {{ ref('int_hamlets__in_force') }} group by commune_code, as_of
 )
 
 select
