@@ -14,10 +14,14 @@ import psycopg
 from kinhteso import checking, contracts, intake, publishing, warehouse
 from kinhteso.platforms.voso import VosoClient
 from kinhteso.settings import Settings
-from oracle import COUNTED, Recount, arrivals, differences, hamlets, table, targets
+from oracle import COUNTED, KEYS, Recount, arrivals, differences, hamlets, star, table, targets, uncovered
 from served import Served
 
 SOURCES = {s: [c.dataset for c in contracts.all_contracts() if c.source == s] for s in ("registers", "postmart", "voso")}
+
+
+#: Rows of a table of `bi` that are compared, where not all are: days of a form on which nothing came hold what the judge said of the build.
+ONLY = {"release": "release_id = (select max(release_id) from bi.release)", "data_status_daily": "state <> 'checked'"}
 
 
 @contextmanager
@@ -28,6 +32,19 @@ def outbox(served: Served) -> Iterator[paramiko.SFTPClient]:
         ssh.connect(served.sftp["host"], served.sftp["port"], served.sftp["username"], served.sftp["password"], look_for_keys=False, allow_agent=False)
         with ssh.open_sftp() as sftp:
             yield sftp
+
+
+@dataclass(frozen=True)
+class Counted:
+    """The tables of `bi` as they should be, and what the hamlets have before anything is withheld."""
+
+    tables: dict[str, Any]
+    of_hamlets: Any
+
+    @property
+    def cells(self) -> int:
+        """Values beside the keys."""
+        return sum(len(row) for rows in self.tables.values() for row in rows.values())
 
 
 @dataclass
@@ -76,25 +93,43 @@ class Pipeline:
             self.red += checking.failures(conn, scope.build_id)
         return publishing.publish(self.dsn, scope)
 
-    def recounted(self, reconciled: tuple[str, ...] = (), *, hamlets_too: bool = False, **limits: Any) -> list[str]:
-        """Every column of every published row against the recount of what has come: the differences, in words. ``reconciled``: datasets whose bulk
-        counts too; ``hamlets_too``: hamlets and all targets as well; ``limits``: of the recount."""
+    def recounted(self, reconciled: tuple[str, ...] = (), **limits: Any) -> list[str]:
+        """Every column of every published row of communes, districts and the province against the recount of what has come: the differences, in words.
+        ``reconciled``: datasets whose bulk counts too; ``limits``: of the recount."""
         with psycopg.connect(self.dsn) as conn:
-            published = {name: table(conn, name, keys) for name, keys in COUNTED.items()}
             come = arrivals(conn, Path(self.settings.landing), reconciled)
-            told = table(conn, "kpi_hamlet_daily", hamlets.KEYS)
-            aims = table(conn, "target_progress_daily", targets.KEYS)
-        days = {key[2] for key in published["kpi_commune_daily"]}
+            published = {name: table(conn, name, keys) for name, keys in COUNTED.items()}
         recount = Recount(come, self.settings.first_day, self.settings.phone_key, **limits)
-        counted = recount.tables(days)
-        wrong = [text for name in COUNTED for text in differences(counted[name], published[name], name)]
-        if not hamlets_too:
-            return wrong
+        counted = recount.tables({key[2] for key in published["kpi_commune_daily"]})
+        return [text for name in COUNTED for text in differences(counted[name], published[name], name)]
+
+    def counted(self, **limits: Any) -> Counted:
+        """Every table of `bi` counted anew, of a world in which nothing is refused."""
+        with psycopg.connect(self.dsn) as conn:
+            come = arrivals(conn, Path(self.settings.landing))
+            days = [day for (day,) in conn.execute("select distinct date from bi.kpi_province_daily order by 1")]
+            (release,) = conn.execute("select max(release_id) from bi.release").fetchone() or (None,)
+        recount = Recount(come, self.settings.first_day, self.settings.phone_key, **limits)
+        seeds = {"seeds": limits["seeds"]} if "seeds" in limits else {}
+        found = recount.tables(days)
         of_hamlets = hamlets.hamlets(recount, days)
-        shown = hamlets.shown(of_hamlets)
-        wrong += differences(shown, told, "kpi_hamlet_daily")
-        wrong += differences(targets.targets(recount, counted, days, shown=shown), aims, "target_progress_daily")
-        return wrong + list(hamlets.withheld(of_hamlets, told, counted["kpi_commune_daily"]))
+        found["kpi_hamlet_daily"] = hamlets.shown(of_hamlets)
+        found["target_progress_daily"] = targets.targets(recount, found, days, shown=found["kpi_hamlet_daily"], **seeds)
+        found |= star.star(recount, **seeds)
+        found["release"] = {(release,): {"business_date": days[-1], "completeness": recount.completeness(days[-1])}}
+        return Counted(found, of_hamlets)
+
+    def compared(self, counted: Counted) -> list[str]:
+        """All of `bi` against ``counted``: what differs, and what nothing counts, in words."""
+        keys = KEYS | {"release": ("release_id",)}
+        with psycopg.connect(self.dsn) as conn:
+            wrong = uncovered(conn, counted.tables, keys)
+            for name, rows in counted.tables.items():
+                published = table(conn, name, keys[name], ONLY.get(name, "true"))
+                wrong += differences(rows, published, name)
+                if name == "kpi_hamlet_daily":
+                    wrong += hamlets.withheld(counted.of_hamlets, published, counted.tables["kpi_commune_daily"])
+        return wrong
 
     def cells(self, day: date, measures: tuple[str, ...]) -> dict[str, dict[str, Any]]:
         """bi.kpi_commune_daily of a day, by commune."""

@@ -11,8 +11,9 @@ import psycopg
 import pytest
 from kinhteso import building
 from kinhteso.settings import Settings
+from oracle import KEYS
 from oracle.geography import Geographies
-from pipeline import Pipeline
+from pipeline import Counted, Pipeline
 from served import simulators
 
 from simulators import campaign, later, registers
@@ -97,7 +98,9 @@ def deliver_new_registers(inbox: Path, world, as_of: date) -> None:
 def test_a_world_whose_communes_are_split_and_joined(seed, warehouse_dsn, tmp_path, monkeypatch):
     seeds, world = project(monkeypatch, tmp_path), campaign.make("reform", seed, FIRST_DAY)
     know_hamlets(seeds, world)
-    with simulators(tmp_path / "sources", "--inbox", str(tmp_path / "inbox"), "--world", "reform", "--seed", str(seed), "--first-day", str(FIRST_DAY)) as served:
+    with simulators(
+        tmp_path / "sources", "--inbox", str(tmp_path / "inbox"), "--world", "reform", "--seed", str(seed), "--first-day", str(FIRST_DAY)
+    ) as served:
         settings = Settings(str(tmp_path / "landing"), str(tmp_path / "inbox"), "demo-pepper", FIRST_DAY)
         pipeline = Pipeline(warehouse_dsn, settings, served, tmp_path / "dbt", [])
         for n in range(4):
@@ -114,18 +117,47 @@ def test_a_world_whose_communes_are_split_and_joined(seed, warehouse_dsn, tmp_pa
         }
     assert lists["2024"] == lists["2025"] - 2 and lists["2021"] == lists["2025"] > 30
     assert estimated == {"06004", "06040", "06613", "06625", "06637"}
-    wrong = pipeline.recounted(seeds=seeds, hamlets_too=True)
-    assert wrong == [], f"{len(wrong)} differences: {wrong[:30]}"
-    with psycopg.connect(warehouse_dsn) as conn:  # and what is wrong is seen
-        for table, unit in (
-            ("kpi_commune_daily", "geography = '2025' and commune_code = '06625'"),
-            ("kpi_district_daily", "geography = '2024' and district_code = '189'"),
-            ("kpi_province_daily", "geography = '2025'"),
-        ):
-            conn.execute(f"update bi.{table} set revenue_net_vnd_to_date = revenue_net_vnd_to_date + 1 where date = '2025-06-30' and {unit}")
-    assert [text.split(":")[0] for text in pipeline.recounted(seeds=seeds)] == [
-        f"kpi_{unit} 2025-06-30 revenue_net_vnd_to_date" for unit in ("commune_daily 2025 06625", "district_daily 2024 189", "province_daily 2025 20")
-    ]
+    counted = pipeline.counted(seeds=seeds)
+    wrong = pipeline.compared(counted)
+    assert wrong == [], f"{len(wrong)} differences in {counted.cells} cells: {wrong[:30]}"
+    wanted = spoil(warehouse_dsn, counted)
+    told = [text.split(":")[0] for text in pipeline.compared(counted)]
+    assert sorted(text for text in told if not text.startswith("(")) == sorted(wanted)  # (…: what the hamlet's row gives away now
+
+
+def spoil(dsn: str, counted: Counted) -> list[str]:
+    """Change one cell of every table of `bi`, add a column, a table and a view, and take a column away: what the comparison has to say of each."""
+    wanted = []
+    with psycopg.connect(dsn) as conn:
+        conn.execute("set session_replication_role = replica")  # keys of other tables are not the matter
+        for name, rows in counted.tables.items():
+            key, row = next((k, r) for k, r in sorted(rows.items(), key=str) if any(v is not None and c != "suppressed" for c, v in r.items()))
+            column = next(c for c, v in row.items() if v is not None and c != "suppressed")
+            keys = (KEYS | {"release": ("release_id",)})[name]
+            value = row[column]
+            new = (
+                not value
+                if isinstance(value, bool)
+                else value + timedelta(days=1)
+                if isinstance(value, date)
+                else f"{value} x"
+                if isinstance(value, str)
+                else value + 1
+            )
+            where = " and ".join(f"{k} = %s" for k in keys)
+            assert conn.execute(f"update bi.{name} set {column} = %s where {where}", [new, *key]).rowcount == 1
+            wanted.append(f"{name} {' '.join(str(k) for k in key)} {column}")
+        for statement in (
+            "alter table bi.dim_wallet add column fee_vnd bigint", "create table bi.kpi_hamlet_weekly (week date)",
+            "create view bi.kpi_platform_daily as select date from bi.kpi_province_daily", "alter table bi.dim_platform drop column name_en",
+        ):  # fmt: skip
+            conn.execute(statement)
+        wanted += ["dim_wallet.fee_vnd", "kpi_hamlet_weekly", "kpi_platform_daily"]
+        # a column more or less is told of each row too
+        wanted += [f"dim_wallet {key[0]} fee_vnd" for key in counted.tables["dim_wallet"]] + [
+            f"dim_platform {key[0]} name_en" for key in counted.tables["dim_platform"]
+        ]
+    return wanted
 
 
 CAMPAIGN = date(2021, 9, 12)
@@ -147,5 +179,7 @@ def test_the_campaign(warehouse_dsn, tmp_path):
             "select (select count(*) from bi.kpi_commune_daily) * (select count(*) from information_schema.columns where table_schema = 'bi' and table_name = 'kpi_commune_daily')"
         ).fetchone()
     assert cells > 500_000
-    wrong = pipeline.recounted(hamlets_too=True)
-    assert wrong == [], f"{len(wrong)} differences: {wrong[:30]}"
+    counted = pipeline.counted()
+    wrong = pipeline.compared(counted)
+    print(f"{counted.cells} cells of {len(counted.tables)} tables")
+    assert wrong == [], f"{len(wrong)} differences in {counted.cells} cells: {wrong[:30]}"

@@ -471,7 +471,8 @@ class Recount:
                 "delivered": min(delivered).date() if delivered else None, "net": vnd(r["Tổng tiền hàng"]) - vnd(r["Giảm giá"]),
                 "cancelled": next((s[0].date() for s in states if s[3] == "CANCELLED"), None),
                 "returned": next((s[0].date() for s in states if s[3] == "RETURNED"), None),
-                "out": bool(receiver) and "langson" not in receiver, "test": code == "123456789101112",
+                "out": bool(receiver) and "langson" not in receiver, "test": code == "123456789101112", "receiver": nfc(r["Tỉnh/TP người nhận"]) or None,
+                "told_on": newest[2], "goods": vnd(r["Tổng tiền hàng"]), "discount": vnd(r["Giảm giá"]), "confirmed": None, "shipped": None,
             }  # fmt: skip
         newest_row: dict[str, tuple[Any, Row]] = {}
         for a in self.vs_windows["orders"]:
@@ -511,21 +512,25 @@ class Recount:
                 "store": r["STORE_ID"], "created": ms(r["CREATED_AT"]).date(), "status": states_[-1][2],  # type: ignore[union-attr]
                 "delivered": day_of(ms(r["DELIVERED_AT"])) or first("DELIVERED"), "net": int(r["GOODS_AMOUNT"]) - int(r["SELLER_DISCOUNT"]),
                 "cancelled": first("CANCELLED"), "returned": first("RETURNED"), "out": r["RECEIVER_PROVINCE"] not in (None, 0, 22),
-                "test": r["ORDER_NUMBER"] == "123456789101112",
+                "test": r["ORDER_NUMBER"] == "123456789101112", "receiver": None if r["RECEIVER_PROVINCE"] is None else str(r["RECEIVER_PROVINCE"]), "row": r,
+                "goods": int(r["GOODS_AMOUNT"]), "discount": int(r["SELLER_DISCOUNT"]), "confirmed": day_of(ms(r["CONFIRMED_AT"])), "shipped": day_of(ms(r["SHIPPED_AT"])),
             }  # fmt: skip
         return found
 
     def _all_refunds(self) -> list[tuple[tuple[str, str], date, int]]:
         last: dict[tuple[str, str], tuple[Any, ...]] = {}
+        self.refund_rows: dict[tuple[str, str], tuple[tuple[str, str], Row]] = {}
         for d, mine in self.pm_refunds.items():
             for r in mine:
                 done = word(r["Trạng thái"]) == "da hoan tat"
+                self.refund_rows["PM", nfc(r["Mã yêu cầu"])] = (("PM", nfc(r["Mã đơn hàng"])), r)
                 last["PM", nfc(r["Mã yêu cầu"])] = (d, ("PM", nfc(r["Mã đơn hàng"])), done, day_of(moment(r["Ngày hoàn tất"])), vnd(r["Số tiền hoàn"]))
         for a in self.vs_windows["refunds"]:
             for r in self._rows(a):
                 key, rank = ("VS", r["RETURN_ID"]), (r["UPDATED_AT"], a.is_bulk, a.day, a.version)
                 if key not in last or last[key][0] <= rank:
                     order = ("VS", self.numbers.get(r["ORDER_ID"], ""))
+                    self.refund_rows[key] = (order, r)
                     last[key] = (rank, order, r["STATUS"] == "HOAN_TAT", day_of(ms(r["COMPLETED_AT"])), int(r["REFUND_AMOUNT"]))
         return [(order, day, amount) for _, order, done, day, amount in last.values() if done and day]
 

@@ -111,13 +111,15 @@ def targets(recount: Recount, tables: dict[str, Table], days: Iterable[date], se
             own = told.get((level, unit["commune"], indicator), ())
             of_commune = told.get(("commune", unit["commune"], indicator), ()) if level == "hamlet" else ()
             for day in sorted(looked_at & rows.keys()):
-                decision = _newest(own, day, phase, lambda d, day=day, unit=unit: "hamlet" not in unit or meant(unit["commune"], d["unit"], day) == unit["hamlet"])
+                decision = _newest(
+                    own, day, phase, lambda d, day=day, unit=unit: "hamlet" not in unit or meant(unit["commune"], d["unit"], day) == unit["hamlet"]
+                )
                 above = _newest(of_commune, day, phase)
                 row = _progress(rows, day, part, whole, base, kick_off, usual_due, decision, _inherited(above, indicator, defaults[indicator]))
                 if row["exact"] is not None:
                     attained[level, indicator, day].append((row["exact"], code, district))
                 found[level, code, indicator, day] = row | {
-                    "unit_name": unit.get("name") or rows[day]["hamlet_name"], "district_code": district, "commune_code": unit["commune"],
+                    "unit_name": unit["name"] if "name" in unit else rows[day]["hamlet_name"], "district_code": district, "commune_code": unit["commune"],
                     "suppressed": bool(rows[day].get("suppressed")) and indicator != "team" and None in (row["value"], row["denominator"]),
                 }  # fmt: skip
     if shown is not None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from oracle import Recount, differences, hamlets, targets
+from oracle import Recount, differences, hamlets, star, targets, uncovered
 from oracle.files import Arrival
 from oracle.geography import SEEDS, Geographies, shared
 
@@ -490,3 +490,104 @@ def test_an_average_of_rates_is_not_a_rate(bordering):
     averaged = {k: dict(r) for k, r in right.items()}
     averaged["2021", "189", D0]["store_rate"] = (sum(rates) / len(rates)).quantize(Decimal("0.000001"))
     assert [text.split(":")[0] for text in differences(right, averaged)] == ["2021 189 2021-09-12 store_rate"]
+
+
+def test_small_counts_are_hidden_by_four_rules():
+    of = lambda **counts: {h: dict.fromkeys(hamlets.HOUSEHOLDS, 0) | dict(zip(hamlets.HOUSEHOLDS, told, strict=False)) for h, told in counts.items()}
+    stores = lambda rows: {h for h, m in hamlets.hide(rows, hamlets.WITHIN) if m == "households_with_store"}
+    assert stores(of(a=(50, 3), b=(50, 3), c=(50, 3), d=(50, 0))) == {"a", "b", "c"}, "2 + 2 + 2 above 1 each is room; nobody is shown as 0"
+    assert stores(of(a=(50, 3), b=(50, 9), c=(50, 6))) == {"a", "c"}, "2 is none, so the smallest of 5 or more goes too"
+    assert stores(of(a=(50, 1), b=(50, 2), d=(50, 0))) == {"a", "b", "d"}, "no room and no neighbour: all of them"
+    assert hamlets.hide(of(a=(3, 0), b=(50, 0)), hamlets.WITHIN) == {("a", "households"), ("b", "households")}, "a part of which all is 0 is shown"
+    parts = hamlets.hide(of(a=(50, 7, 2), b=(50, 8, 0), c=(50, 0, 0)), hamlets.WITHIN)
+    assert parts == {("a", "households_with_active_store"), ("b", "households_with_active_store")}, "the 0 of a part whose whole is shown as 0 tells nothing"
+    alone = hamlets.hide(of(a=(50, 30, 3), b=(50, 0, 0)), hamlets.WITHIN)
+    assert {("a", "households_with_store"), ("b", "households_with_store")} <= alone, "else the zeros of the whole would show whose the part is"
+
+
+def of_commune(level: str, unit: str, no: str, **told: object) -> dict:
+    return {"Cấp giao": level, "Đơn vị": unit, "Giai đoạn": 1, "Hạn hoàn thành": "20/09/2021", "Số QĐ": no, "Ngày QĐ": "14/07/2021"} | told
+
+
+def test_a_hamlet_inherits_a_rate_and_a_cooperative_has_a_target_only():
+    told, day = Told(), date(2021, 8, 1)
+    told.register(CHI_LANG, {"Thôn A": 42, "Thôn B": 30})
+    head = {"_as_of": date(2021, 7, 15), "_code": "", "_district": "Huyện Chi Lăng", "_commune": ""}
+    name, count = Geographies().units["2021"][CHI_LANG]["gso_name"], "Hộ có cửa hàng số: Số hộ"
+    told.rows["registers", "targets", date(2021, 7, 15)] = [
+        head | of_commune("Xã", name, "1/QĐ", **{"Tổng số hộ": 30, count: 20, "Tổ công nghệ cộng đồng: Số tổ": 9}),
+        head | of_commune("Thôn", "B", "2/QĐ", **{count: 7}),
+        head | of_commune("HTX", "HTX Na", "3/QĐ", **{"Tổng số hộ": 25, "Hộ đầu tàu: Tỷ lệ (%)": "10%"}),
+    ]
+    recount, tables = told.recount(), {t: {} for t in ("kpi_commune_daily", "kpi_district_daily")} | {"kpi_province_daily": {}}
+    tables["kpi_province_daily"] = {("2021", "20", day): {"province_name": "", "district_code": None, **dict.fromkeys(PARTS, 0)}}
+    shown = {
+        ("2021", CHI_LANG, h, day): dict.fromkeys(PARTS, 0) | {"households": n, "district_code": "187", "hamlet_name": h, "suppressed": False}
+        for h, n in (("thona", 42), ("thonb", 30))
+    }
+    found = targets.targets(recount, tables, [day], shown=shown)
+    aim = lambda level, unit, indicator: tuple(
+        found[level, f"{CHI_LANG}-{unit}", indicator, day][c] for c in ("target_value", "decision_no", "value", "status")
+    )
+    assert aim("hamlet", "thona", "store") == (28, "1/QĐ", 0, "behind"), "20 of 30 are 28 of 42"
+    assert aim("hamlet", "thona", "team") == (1, "1/QĐ", 0, "behind"), "every hamlet its team, whatever its commune's number"
+    assert aim("hamlet", "thonb", "store")[:2] == (7, "2/QĐ") and aim("hamlet", "thonb", "lead")[:2] == (3, None), (
+        "a decision that says nothing of an indicator"
+    )
+    assert aim("cooperative", "htxna", "lead") == (3, "3/QĐ", None, "no_data") and ("cooperative", f"{CHI_LANG}-htxna", "store", day) not in found
+
+
+PARTS = ("households", "hamlets", "households_with_store", "households_with_payment", "lead_households", "hamlets_with_team")
+
+
+def test_a_list_of_leads_of_a_new_unit_ends_the_old_one_part_by_part(tmp_path):
+    """Bính Xá (06622) lies in Đình Lập (06613) and Kiên Mộc (06625) of 2025; of Nà Lừa it is known that it lies in Đình Lập."""
+    seeds = shutil.copytree(SEEDS, tmp_path / "seeds")
+    with (seeds / "hamlet_succession.csv").open("a", encoding="utf-8") as f:
+        f.write("2024,06622,Nà Lừa,2025,06613,test\n")
+    told, old, new = Told(), date(2021, 9, 10), date(2025, 7, 1)
+    told.register("06622", {"Thôn Nà Lừa": 20, "Thôn Pò Háng": 20}, listed=5)  # H001 to H005 in Nà Lừa, H006 to H010 in Pò Háng
+    head = {"_district": "", "_commune": "", "Ngày thôi công nhận": None}
+    lead = lambda code, as_of, home, where, since: head | {"_code": code, "_as_of": as_of, "Mã hộ": home, "Thôn": where, "Ngày công nhận": since}
+    told.rows["registers", "leads", old] = [lead("06622", old, h, w, "01/08/2021") for h, w in (("H001", "Nà Lừa"), ("H006", "Pò Háng"), ("H007", "Pò Háng"))]
+    told.rows["registers", "leads", new] = [lead("06613", new, "H007", "Pò Háng", "20/06/2025")]
+    recount = told.recount(seeds=seeds)
+    assert {h for h, _, _ in recount.leads(date(2021, 9, 12))} == {"H006"}, "the newest list of a part tells for all days"
+    assert [(h, p.list, p.code) for h, p, _ in sorted(recount.leads(new), key=str)] == [("H006", "2021", "06622"), ("H007", "2021", "06622")], "where it lives"
+
+
+def test_a_store_is_a_row_where_its_state_or_its_household_changes():
+    told, days = Told(), [D0, D0 + timedelta(days=1), D0 + timedelta(days=2)]
+    told.nothing(*days)
+    told.register(GOLDEN, {"Thôn A": 9}, listed=1)
+    told.register(GOLDEN, {"Thôn A": 9}, as_of=D0 + timedelta(days=1), listed=0)
+    told.rows["registers", "households", D0 + timedelta(days=1)] = [
+        r | {"_as_of": D0 + timedelta(days=1), "Mã hộ": "H777"} for r in told.rows["registers", "households", date(2021, 7, 1)]
+    ]
+    for day, status in zip(days[:2], ("Hoạt động", "Tạm dừng"), strict=True):
+        told.store("P1", GOLDEN, day=day, status=status, phone="0900000001")
+    for rows in told.rows.values():
+        for n, row in enumerate(rows, 1):
+            row |= {"_export": 7, "_row": n, "Ngày đăng ký": "31/07/2021", "Số nhân khẩu": None}
+    recount = told.recount()
+    recount.tables([D0])
+    found = {key[2]: row for key, row in star.star(recount)["dim_store"].items()}
+    home = lambda code: star.md5("household", code)
+    shape = {day: (r["valid_to"], r["household_key"], r["store_status"], r["is_counting"], r["is_rebuilt"]) for day, r in sorted(found.items())}
+    assert shape == {
+        date(2021, 8, 1): (D0, home("H001"), "ACTIVE", True, True), D0: (days[1], home("H001"), "ACTIVE", True, False),
+        days[1]: (days[2], home("H777"), "PAUSED", True, False), days[2]: (date(9999, 12, 31), home("H777"), "PAUSED", False, False),
+    }  # fmt: skip
+
+
+def test_what_nothing_counts_is_told():
+    class Catalog:
+        def execute(self, query: str) -> SimpleNamespace:
+            names = {"a": ("k", "v", "w", "release_id"), "b": ("k",), "empty": ("k", "v"), "kpi_restatement": ("x",), "release": ("release_id", "what_changed")}
+            names |= {"kpi_commune_daily_as_published": ("x",), "data_status_daily": ("checks_failed", "checks_failed_words")}
+            return SimpleNamespace(fetchall=lambda: [(t, c) for t, columns in names.items() for c in columns])
+
+    counted = {"a": {(1,): {"v": 1}}, "gone": {(1,): {"v": 1}}, "empty": {}, "release": {(1,): {"what_changed": ""}}, "data_status_daily": {(1,): {}}}
+    keys = dict.fromkeys(counted, ("k",))
+    told = [text.split(":")[0] for text in uncovered(Catalog(), counted, keys)]
+    assert told == ["b", "gone", "a.w", "empty.v", "empty", "release.what_changed"], "a column that is excepted and counted is told too"
