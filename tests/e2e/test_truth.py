@@ -21,7 +21,7 @@ from simulators import campaign, later, registers
 #: Two days before the reform of 2025-07-01 and two from it on.
 FIRST_DAY = date(2025, 6, 29)
 #: The campaign is moved to the reform, the lists are the real ones: phase -> kick-off, due date.
-PHASES = {"1": ("2025-05-26", "2025-06-30"), "2": ("2025-06-30", "2025-08-30")}
+PHASES = {"1": ("2025-06-14", "2025-06-30"), "2": ("2025-06-30", "2025-08-30")}
 
 
 def project(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Path:
@@ -115,7 +115,13 @@ def test_a_world_whose_communes_are_split_and_joined(seed, warehouse_dsn, tmp_pa
         estimated = {
             c for (c,) in conn.execute("select distinct commune_code from bi.kpi_commune_daily where geography = '2025' and completeness = 'ESTIMATED'")
         }
-    assert lists["2024"] == lists["2025"] - 2 and lists["2021"] == lists["2025"] > 30
+        sold = conn.execute(
+            """select l.created_date, l.geography, c.commune_name from bi.fct_order_line as l
+               join bi.dim_commune as c on c.geography = l.geography and c.commune_code = l.commune_code"""
+        ).fetchall()
+    assert {geography for day, geography, _ in sold if day <= FIRST_DAY} == {"2021"}
+    assert {"Xã Đình Lập", "Xã Khánh Khê"} <= {name for day, geography, name in sold if day >= later.REFORM and geography == "2025"}
+    assert lists["2024"] == lists["2025"] - 2 and lists["2021"] == lists["2025"] > 25
     assert estimated == {"06004", "06040", "06613", "06625", "06637"}
     counted = pipeline.counted(seeds=seeds)
     wrong = pipeline.compared(counted)
