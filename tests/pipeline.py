@@ -128,7 +128,7 @@ class Pipeline:
                 published = table(conn, name, keys[name], ONLY.get(name, "true"))
                 wrong += differences(rows, published, name)
                 if name == "kpi_hamlet_daily":
-                    wrong += hamlets.withheld(counted.of_hamlets, published, counted.tables["kpi_commune_daily"])
+                    wrong += hamlets.withheld(counted.of_hamlets, published)
         return wrong
 
     def cells(self, day: date, measures: tuple[str, ...]) -> dict[str, dict[str, Any]]:

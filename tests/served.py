@@ -63,10 +63,10 @@ def simulators(state: Path, *options: str) -> Iterator[Served]:
     command = [sys.executable, "-m", "simulators", "serve", "--world", "small", "--state", str(state), *options]
     process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while not (state / "endpoints.json").exists():
             assert process.poll() is None, process.stdout.read()
-            assert time.monotonic() < deadline, "the simulators did not start in 30 s"
+            assert time.monotonic() < deadline, "the simulators did not start in 120 s"
             time.sleep(0.05)
         e = json.loads((state / "endpoints.json").read_text())
         yield Served(state, e["sftp"], e["http"])

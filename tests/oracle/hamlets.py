@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import date
 from typing import Any
 
@@ -78,13 +78,17 @@ def hamlets(recount: Recount, days: Iterable[date]) -> Table:
 
 def shown(counted: Table) -> Table:
     """The rows as they are published: hidden counts and the rates made of them are null."""
-    groups: dict[tuple[Place, date], dict[str, dict[str, Any]]] = defaultdict(dict)
-    for (_, _, hamlet, day), row in counted.items():
-        groups[row["group"], day][hamlet] = row
+    parts: dict[tuple[Place, date], dict[str, dict[str, Any]]] = defaultdict(dict)
+    communes: dict[tuple[str, str, date], dict[str, dict[str, Any]]] = defaultdict(dict)
+    for (name, code, hamlet, day), row in counted.items():
+        parts[row["group"], day][hamlet] = communes[name, code, day][hamlet] = row
+    of_parts: dict[tuple[str, str, date], set[tuple[str, str]]] = defaultdict(set)
+    for (place, day), mine_ in parts.items():
+        of_parts[place.list, place.code, day] |= hide(mine_, WITHIN)
+    hidden = {mark: hide(mine_, WITHIN, of_parts[mark]) for mark, mine_ in communes.items()}
     found: Table = {}
-    hidden = {mark: hide(mine, WITHIN) for mark, mine in groups.items()}
     for key, row in counted.items():
-        mine = {m for h, m in hidden[row["group"], key[3]] if h == key[2]}
+        mine = {m for h, m in hidden[key[0], key[1], key[3]] if h == key[2]}
         given = {c: None if c in mine else v for c, v in row.items() if c != "group"} | {"suppressed": bool(mine)}
         for rate, part in RATES.items():
             right = ratio(given[part], given["households"], 6) if given[part] is not None and given["households"] is not None else None
@@ -93,24 +97,26 @@ def shown(counted: Table) -> Table:
     return found
 
 
-def hide(rows: dict[str, dict[str, Any]], within: dict[str, str | None]) -> set[tuple[str, str]]:
-    """(hamlet, measure) of what is not shown of a commune on a day, by the four rules: a part goes with its whole; 1 to 4 are hidden; what is hidden needs
-    room of 4 above 1 each, else the smallest shown 5 or more goes too; where there is none everything goes."""
+def hide(rows: dict[str, dict[str, Any]], within: dict[str, str | None], before: Collection[tuple[str, str]] = ()) -> set[tuple[str, str]]:
+    """(hamlet, measure) of what is not shown of a commune, or of a part of it, on a day: a part goes with its whole; 1 to 4 are hidden; what is hidden needs
+    room of 4 above 1 each, else the smallest shown 5 or more goes too; where there is none everything goes. ``before``: what its parts hide already."""
     hidden: set[tuple[str, str]] = set()
     for measure, whole in within.items():
         count = {h: row[measure] for h, row in rows.items() if row[measure] is not None}
         small = {h for h, n in count.items() if 1 <= n <= 4}
         forced = {h for h in count if whole and (h, whole) in hidden}
-        out = set(small)
-        if any(count[h] for h in small | forced):
+        was = {h for h in count if (h, measure) in before}
+        held, out = small | forced | was, set(small)
+        if any(count[h] for h in held):
             out |= forced  # where all of them are 0 the total says so
-        if small and sum(max(count[h] - 1, 0) for h in small | forced) < 4:
-            large = [(n, h) for h, n in count.items() if n >= 5 and h not in forced]
+        if small and sum(max(count[h] - 1, 0) for h in held) < 4:
+            large = [(n, h) for h, n in count.items() if n >= 5 and h not in forced | was]
             out |= {min(large)[1]} if large else set(count)
         parts = [p for p, of in within.items() if of == measure and whole]
         if len(rows) > 1 and sum(n > 0 for n in count.values()) == 1 and any(1 <= sum(r[p] for r in rows.values()) <= 4 for p in parts):
             out = set(count)
         # the 0 of a part whose whole is shown as 0 tells nothing
+        hidden |= {(h, measure) for h in was}
         hidden |= {(h, measure) for h in out if not whole or count[h] or (h, whole) in hidden or rows[h][whole] != 0}
     return hidden
 
@@ -147,9 +153,9 @@ def _teams(form: list[Row], read: Any) -> dict[str, Counter[str]]:
     return mine
 
 
-def withheld(counted: Table, published: Table, communes: Table | None = None) -> Iterator[str]:
+def withheld(counted: Table, published: Table) -> Iterator[str]:
     """What is wrong with a table of hamlets: a shown figure that is not the counted one, a small count that is shown, one withheld that says nothing of it,
-    and one that is withheld alone, so that the commune's total tells it (unless ``communes`` say that it is ESTIMATED)."""
+    and one that is withheld alone, so that the commune's total tells it."""
     for key in sorted(counted.keys() - published.keys()):
         yield f"{key}: was counted, and no such row is published"
     for key in sorted(published.keys() - counted.keys()):
@@ -180,6 +186,5 @@ def withheld(counted: Table, published: Table, communes: Table | None = None) ->
             if given[rate] != right:
                 yield f"{key} {rate}: {right} follows from what is shown, {given[rate]} is published"
     for (name, code, day, measure), count in hidden.items():
-        is_exact = not communes or communes[name, code, day]["completeness"] != "ESTIMATED"
-        if count == 1 and rows[name, code, day, measure] > 1 and is_exact:
+        if count == 1 and rows[name, code, day, measure] > 1:
             yield f"{name} {code} {day} {measure}: one hamlet alone is withheld: the commune's total tells it"

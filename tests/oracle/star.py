@@ -56,6 +56,12 @@ def md5(*parts: Any) -> str:
     return hashlib.md5("|".join(str(p) for p in parts).encode(), usedforsecurity=False).hexdigest()
 
 
+def pseudonym(recount: Recount, kind: str, *code: Any) -> str:
+    """What stands for a household's code: nobody can compute it who has not the secret."""
+    text = "|".join(map(str, (recount.key("kinhteso / pseudonyms"), kind, *code)))
+    return hashlib.sha256(hashlib.sha256(text.encode()).digest()).hexdigest()
+
+
 def star(recount: Recount, seeds: Path = SEEDS) -> dict[str, Table]:
     """Every row of the tables of KEYS, from a recount whose `tables` were counted."""
     s = _Star(recount, seeds)
@@ -172,19 +178,22 @@ class _Star:
         return (min(f[0] for f in found), max(f[1] for f in found)) if found else None
 
     def hamlets(self) -> Table:
-        groups: dict[tuple[str, date], dict[str, dict[str, Any]]] = defaultdict(dict)
+        groups: dict[tuple[tuple[str, str], date], dict[str, dict[str, Any]]] = defaultdict(dict)
         for unit, by in self.r.forms["hamlets"].items():
             for as_of, form in by.items():
                 for r in form:
                     place = self.geo.place(*unit, r[HAMLET])
                     if valid := self.validity("hamlets", unit, as_of, place):
                         persons = vnd(r["Số nhân khẩu"]) if nfc(r.get("Số nhân khẩu")) else None
-                        groups[self.place_code(place), as_of][plain(r[HAMLET])] = {
-                            "unit": unit, "row": r, "valid": valid, "households": vnd(r["Tổng số hộ"]), "persons": persons,
+                        groups[unit, as_of][plain(r[HAMLET])] = {
+                            "place": place, "unit": unit, "row": r, "valid": valid, "households": vnd(r["Tổng số hộ"]), "persons": persons,
                         }  # fmt: skip
         found: Table = {}
         for (_, as_of), rows in groups.items():
-            hidden = {h for h, _ in hide(rows, {"households": None})}
+            of_parts: set[tuple[str, str]] = set()
+            for part in {told["place"] for told in rows.values()}:
+                of_parts |= hide({h: told for h, told in rows.items() if told["place"] is part}, {"households": None})
+            hidden = {h for h, _ in hide(rows, {"households": None}, of_parts)}
             for hamlet, told in rows.items():
                 (name, code), (since, until) = told["unit"], told["valid"]
                 found[(md5(self.place_code(self.geo.place(name, code)), hamlet, since),)] = {
@@ -201,8 +210,8 @@ class _Star:
                 for r in form:
                     place, home = self.geo.place(*unit, r["Thôn"]), nfc(r["Mã hộ"])
                     if valid := self.validity("households", unit, as_of, place):
-                        found[(md5(home, self.place_code(place), valid[0]),)] = {
-                            "household_key": md5("household", home), "geography": unit[0], "commune_code": unit[1], "as_of": as_of, "valid_from": valid[0],
+                        found[(pseudonym(self.r, "household", home, self.place_code(place), valid[0]),)] = {
+                            "household_key": pseudonym(self.r, "household", home), "geography": unit[0], "commune_code": unit[1], "as_of": as_of, "valid_from": valid[0],
                             "valid_to": valid[1], "has_phone": self.r.phone_key(r["Số điện thoại"]) is not None, "has_citizen_id": bool(nfc(r["Số CCCD chủ hộ"])),
                             "export_id": r["_export"],
                         }  # fmt: skip
@@ -274,7 +283,7 @@ class _Star:
         for n, (since, (home, rung, place)) in enumerate(found):
             yield {
                 "store_version_key": md5(PLATFORM[platform], code, since), "store_key": md5(PLATFORM[platform], code), "geography": place.list, "commune_code": place.code,
-                "household_key": md5("household", home) if home else None, "matched_by": rung, "is_rebuilt": rebuilt, "valid_from": since,
+                "household_key": pseudonym(self.r, "household", home) if home else None, "matched_by": rung, "is_rebuilt": rebuilt, "valid_from": since,
                 "valid_to": found[n + 1][0] if n + 1 < len(found) else end, **_origin(r),
                 **{c: s[c] for c in ("owner_type", "store_status", "is_test", "is_present", "is_counting", "registered_day", "approved_day", "last_activity_day")},
             }  # fmt: skip
@@ -359,7 +368,7 @@ class _Star:
                 found[platform, code, number] = {
                     "order_line_key": md5(platform, code, number), "order_key": md5(platform, code), "store_key": md5(platform, o["store"]),
                     "store_version_key": md5(platform, o["store"], store) if store else None, "product_key": md5(platform, product), "geography": o["place"].list,
-                    "commune_code": o["place"].code, "household_key": md5("household", o["home"]) if o["home"] else None,
+                    "commune_code": o["place"].code, "household_key": pseudonym(self.r, "household", o["home"]) if o["home"] else None,
                     "location_key": md5(platform, o["receiver"]) if o["receiver"] else None, "order_status": o["status"], "is_test": o["test"], "created_date": o["created"],
                     "confirmed_date": o["confirmed"], "shipped_date": o["shipped"], "delivered_date": o["delivered"],
                     "cancelled_date": o["cancelled"] if o["status"] == "CANCELLED" else None,

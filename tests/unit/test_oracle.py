@@ -572,7 +572,7 @@ def test_a_store_is_a_row_where_its_state_or_its_household_changes():
     recount = told.recount()
     recount.tables([D0])
     found = {key[2]: row for key, row in star.star(recount)["dim_store"].items()}
-    home = lambda code: star.md5("household", code)
+    home = lambda code: star.pseudonym(recount, "household", code)
     shape = {day: (r["valid_to"], r["household_key"], r["store_status"], r["is_counting"], r["is_rebuilt"]) for day, r in sorted(found.items())}
     assert shape == {
         date(2021, 8, 1): (D0, home("H001"), "ACTIVE", True, True), D0: (days[1], home("H001"), "ACTIVE", True, False),
