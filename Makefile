@@ -3,9 +3,9 @@ SHELL := /bin/sh
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Half of a test's time is waiting for clocks and servers; each process has a PostgreSQL of its own.
+# Each process has a PostgreSQL of its own, and whole files: what a file's tests share is made once. The longest come first (tests/conftest.py).
 WORKERS ?= 2
-PARALLEL = -n $(WORKERS) --dist worksteal
+PARALLEL = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 RUN := PYTHONPATH=plugins:. PYTHONWARNINGS=ignore $(BIN)/python
 STAMP := $(VENV)/.installed-$(shell cat requirements-dev.txt requirements-uv.txt 2>/dev/null | cksum | cut -d' ' -f1)
 

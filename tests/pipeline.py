@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
@@ -58,6 +58,7 @@ class Pipeline:
     problems: list[str]
     runs: int = 0
     red: list[str] = field(default_factory=list)
+    while_publishing: Callable[[], AbstractContextManager[object]] = nullcontext
 
     def take(self, day: date, *, at: str | None = "06:00", sources: tuple[str, ...] = ("registers", "postmart", "voso")) -> None:
         """Land, load and judge everything that is there for ``day`` on the next morning (``at`` None: at the clock's present time)."""
@@ -91,7 +92,8 @@ class Pipeline:
             return None
         with psycopg.connect(self.dsn) as conn:
             self.red += checking.failures(conn, scope.build_id)
-        return publishing.publish(self.dsn, scope)
+        with self.while_publishing():
+            return publishing.publish(self.dsn, scope)
 
     def recounted(self, reconciled: tuple[str, ...] = (), **limits: Any) -> list[str]:
         """Every column of every published row of communes, districts and the province against the recount of what has come: the differences, in words.

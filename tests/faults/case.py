@@ -9,7 +9,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -130,20 +130,25 @@ class Case:
         self.pipeline.take(day, **options)
 
     def release(self) -> None:
-        """Build and publish while somebody reads; the reader must have seen the old release or the new one, whole (I3)."""
+        """Build, and publish while somebody reads; the reader must have seen the old release or the new one, whole (I3)."""
         with psycopg.connect(self.dsn, autocommit=True) as conn:
-            before = _kpi_digest(conn)
-        with self._reader() as read:
+            before, read = _kpi_digest(conn), set()
+        try:
+            self.pipeline.while_publishing = lambda: self._reader(read)
             self.pipeline.release()
+        finally:
+            self.pipeline.while_publishing = nullcontext
         with psycopg.connect(self.dsn, autocommit=True) as conn:
             after = _kpi_digest(conn)
         torn = {state: {"not the old": set(state) - set(before), "not the new": set(state) - set(after)} for state in read - {before, after}}
         assert not torn, f"I3: a reader of bi saw {len(torn)} states that are neither the old release nor the new one: {list(torn.values())}"
 
     @contextmanager
-    def _reader(self) -> Iterator[set[Any]]:
-        seen: set[Any] = set()
+    def _reader(self, seen: set[Any]) -> Iterator[None]:
+        """What a reader sees goes to ``seen``: first what the build has left, then whatever there is while it is published."""
         over = threading.Event()
+        with psycopg.connect(self.dsn, autocommit=True) as conn:
+            seen.add(_kpi_digest(conn))
 
         def read() -> None:
             with psycopg.connect(self.dsn, autocommit=True) as conn:
@@ -154,7 +159,7 @@ class Case:
         thread = threading.Thread(target=read)
         thread.start()
         try:
-            yield seen
+            yield
         finally:
             over.set()
             thread.join()

@@ -9,7 +9,6 @@ import psycopg
 import pytest
 from kinhteso import building, checking, privacy, publishing
 from kinhteso.contracts import ContractError
-from psycopg.conninfo import make_conninfo
 from rawworld import D0, RawWorld, dmy, dmyhms, local, ms
 
 DAY = D0 + timedelta(days=1)
@@ -105,22 +104,16 @@ def platforms(world, day, *, stores=60, phone=None, mapped=None):
 
 
 @pytest.fixture(scope="module")
-def built(postgres, template, tmp_path_factory):
+def built(module_dsn, tmp_path_factory):
     """A sound world, built and not published, with its scope: both days are claimed."""
-    name = "kinhteso_checking"
-    with psycopg.connect(postgres, autocommit=True) as admin:
-        admin.execute(f"create database {name} template {template}")
-    dsn = make_conninfo(postgres, dbname=name)
-    with psycopg.connect(dsn, autocommit=True) as conn:
+    with psycopg.connect(module_dsn, autocommit=True) as conn:
         world = RawWorld(conn, communes(*CODES))
         registers(world)
         for day in (D0, DAY):
             platforms(world, day)
-        scope = building.build(dsn, D0, state_dir=tmp_path_factory.mktemp("dbt"))
+        scope = building.build(module_dsn, D0, state_dir=tmp_path_factory.mktemp("dbt"))
         conn.execute("delete from core.dim_commune where commune_code <> all (%s)", [list(CODES)])  # else most have no register
         yield conn, scope
-    with psycopg.connect(postgres, autocommit=True) as admin:
-        admin.execute(f"drop database {name} with (force)")
 
 
 def run(built, name, *broken):

@@ -120,29 +120,22 @@ BROKEN = {
 
 
 @pytest.fixture(scope="module")
-def built(postgres, template, tmp_path_factory):
+def built(module_dsn, tmp_path_factory):
     """A warehouse with every relation in place."""
-    from psycopg.conninfo import make_conninfo
-
-    with psycopg.connect(postgres, autocommit=True) as admin:
-        admin.execute(f"create database kinhteso_unit template {template}")
-    dsn = make_conninfo(postgres, dbname="kinhteso_unit")
     rng = random.Random(1)
     with open(building.project_dir() / "seeds" / "commune_crosswalk.csv", encoding="utf-8", newline="") as f:
         communes = [r for r in csv.DictReader(f) if r["list"] == "2021"]
-    with psycopg.connect(dsn, autocommit=True) as conn:
+    with psycopg.connect(module_dsn, autocommit=True) as conn:
         world = RawWorld(conn, communes)
         deliver_registers(world, date(2021, 7, 1), rng)
         deliver_day(world, D0, rng)
-    building.build(dsn, D0, state_dir=tmp_path_factory.mktemp("dbt"))
-    with psycopg.connect(dsn, autocommit=True) as conn:  # the build that the incremental tests are of
+    building.build(module_dsn, D0, state_dir=tmp_path_factory.mktemp("dbt"))
+    with psycopg.connect(module_dsn, autocommit=True) as conn:  # the build that the incremental tests are of
         conn.execute(
             "insert into ops.build (build_id, business_date, kpi_from, stock_from, first_day, is_full_refresh, project_digest, state)"
             " values (99, '2021-09-15', '2021-07-19', '2021-09-14', '2021-09-12', false, '', 'published')"
         )
-    yield dsn
-    with psycopg.connect(postgres, autocommit=True) as admin:
-        admin.execute("drop database kinhteso_unit with (force)")
+    return module_dsn
 
 
 def statuses(dsn: str, state: Path) -> dict[str, str]:

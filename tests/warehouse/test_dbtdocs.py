@@ -12,16 +12,8 @@ from psycopg.conninfo import conninfo_to_dict
 
 
 @pytest.fixture(scope="module")
-def page(postgres, template, tmp_path_factory):
-    import psycopg
-    from psycopg.conninfo import make_conninfo
-
-    with psycopg.connect(postgres, autocommit=True) as admin:
-        admin.execute(f"create database kinhteso_docs template {template}")
-    dsn = make_conninfo(postgres, dbname="kinhteso_docs")
-    yield dsn, dbtdocs.make(tmp_path_factory.mktemp("docs") / "dbt-docs.html", dsn)
-    with psycopg.connect(postgres, autocommit=True) as admin:
-        admin.execute("drop database kinhteso_docs with (force)")
+def page(module_dsn, tmp_path_factory):
+    return module_dsn, dbtdocs.make(tmp_path_factory.mktemp("docs") / "dbt-docs.html", module_dsn)
 
 
 def test_it_says_nothing_of_this_machine(page):

@@ -35,7 +35,6 @@ from kinhteso.progress import COLUMNS, HAMLET_KPIS, INDICATORS
 from kinhteso.registers import html
 from kinhteso.settings import Settings
 from pipeline import Pipeline
-from psycopg.conninfo import make_conninfo
 from rawworld import D0, RawWorld, local, ms
 from served import simulators
 from starlette.testclient import TestClient
@@ -104,12 +103,9 @@ def deliver_later_list(world: RawWorld) -> None:
 
 
 @pytest.fixture(scope="module")
-def built(postgres, template, tmp_path_factory):
+def built(module_dsn, tmp_path_factory):
     """A released world of both platforms with a stale day, a rebuilt one, a version 2, unmatched stores, a household twice; (dsn, communes)."""
-    name = "kinhteso_explained"
-    with psycopg.connect(postgres, autocommit=True) as admin:
-        admin.execute(f"create database {name} template {template}")
-    dsn, rng = make_conninfo(postgres, dbname=name), random.Random(3)
+    dsn, rng = module_dsn, random.Random(3)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KINHTESO_DBT_STATE", str(tmp_path_factory.mktemp("dbt")))
         with open(building.project_dir() / "seeds" / "commune_crosswalk.csv", encoding="utf-8", newline="") as f:
@@ -133,8 +129,6 @@ def built(postgres, template, tmp_path_factory):
             deliver_day(world, D0 + timedelta(days=1), rng, version=2)
             publish(dsn)
         yield dsn, [c["gso_code"] for c in communes[:4]]
-    with psycopg.connect(postgres, autocommit=True) as admin:
-        admin.execute(f"drop database {name} with (force)")
 
 
 def publish(dsn: str) -> None:

@@ -7,7 +7,6 @@ seeds and nothing else.
 from __future__ import annotations
 
 import csv
-import os
 import random
 from collections import defaultdict
 from collections.abc import Iterator
@@ -23,7 +22,6 @@ from kinhteso import building, explaining, publishing
 from kinhteso.explaining import Cell, proving
 from kinhteso.kpis import KPIS
 from kinhteso.progress import HAMLET_KPIS
-from psycopg.conninfo import make_conninfo
 from psycopg.rows import dict_row
 from rawworld import D0, RawWorld, local, pseudonym
 from test_incremental import digest
@@ -199,16 +197,13 @@ def steps(seeds: Path = SEEDS) -> list[tuple[str, str, str]]:
 
 
 @pytest.fixture(scope="module")
-def reformed(postgres: str, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[psycopg.Connection[Any]]:
+def reformed(module_dsn: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[psycopg.Connection[Any]]:
     """The world built and published, day by day."""
     patch = pytest.MonkeyPatch()
     project = own_project(patch, tmp_path_factory.mktemp("project"))
     reform_within_a_week(project / "seeds")
     patch.setenv("KINHTESO_DBT_STATE", str(tmp_path_factory.mktemp("dbt")))
-    name = f"kinhteso_lists_{os.getpid()}"
-    with psycopg.connect(postgres, autocommit=True) as admin:
-        admin.execute(f"create database {name} template {template}")  # type: ignore[arg-type]
-    dsn, rng = make_conninfo(postgres, dbname=name), random.Random(9)
+    dsn, rng = module_dsn, random.Random(9)
     with psycopg.connect(dsn, autocommit=True) as conn:
         world = RawWorld(conn, list(R0.values()))
         deliver_registers(world)
@@ -222,8 +217,6 @@ def reformed(postgres: str, template: str, tmp_path_factory: pytest.TempPathFact
                 publishing.publish(dsn, scope)
         yield conn
     patch.undo()
-    with psycopg.connect(postgres, autocommit=True) as admin:
-        admin.execute(f"drop database {name} with (force)")  # type: ignore[arg-type]
 
 
 def cells(conn: psycopg.Connection[Any], geography: str, day: date) -> dict[str, dict[str, Any]]:

@@ -122,14 +122,9 @@ def test_a_reference_past_its_layer_does_not_parse(tmp_path, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def released(postgres, template, tmp_path_factory):
+def released(module_dsn, tmp_path_factory):
     """DSN of a warehouse of which a day was released, and the state folder of its build."""
-    from psycopg.conninfo import make_conninfo
-
-    name = "kinhteso_modelling"
-    with psycopg.connect(postgres, autocommit=True) as admin:
-        admin.execute(f"create database {name} template {template}")
-    dsn, state = make_conninfo(postgres, dbname=name), tmp_path_factory.mktemp("dbt")
+    dsn, state = module_dsn, tmp_path_factory.mktemp("dbt")
     rng = random.Random(5)
     with open(building.project_dir() / "seeds" / "commune_crosswalk.csv", encoding="utf-8", newline="") as f:
         communes = [r for r in csv.DictReader(f) if r["list"] == "2021"]
@@ -140,9 +135,7 @@ def released(postgres, template, tmp_path_factory):
             world.deliver("registers", "teams", date(2021, 9, 4), [], unit=unit, mode="form")
         deliver_day(world, D0, rng)
     publishing.publish(dsn, building.build(dsn, D0, state_dir=state))
-    yield dsn, state
-    with psycopg.connect(postgres, autocommit=True) as admin:
-        admin.execute(f"drop database {name} with (force)")
+    return dsn, state
 
 
 #: Columns of the relations of a schema with their comments, and the relations' own (column '').

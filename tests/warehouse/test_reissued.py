@@ -30,14 +30,10 @@ def refund(number: int, order: int, amount: int) -> dict:
 
 
 @pytest.fixture(scope="module")
-def published(postgres, template, tmp_path_factory):
+def published(module_dsn, tmp_path_factory):
     """Figures and facts after version 1 of two days, and after all that came later; and what the ledger says in the end."""
-    from psycopg.conninfo import make_conninfo
-
-    name, folder = "kinhteso_reissued", tmp_path_factory.mktemp("reissued")
-    settings, dsn = settings_in(folder), make_conninfo(postgres, dbname=name)
-    with psycopg.connect(postgres, autocommit=True) as admin:
-        admin.execute(f"create database {name} template {template}")
+    folder, dsn = tmp_path_factory.mktemp("reissued"), module_dsn
+    settings = settings_in(folder)
     with pytest.MonkeyPatch.context() as patch, psycopg.connect(dsn, autocommit=True) as db:
         patch.setenv("KINHTESO_DBT_STATE", str(folder / "state"))
         take = lambda dataset, rows, day=NEXT, **given: delivered(db, settings, dataset, rows, day=day, **given)
@@ -69,8 +65,6 @@ def published(postgres, template, tmp_path_factory):
         states = db.execute("select dataset, version, state from ops.export where source = 'postmart' and business_day = %s order by 1, 2", [NEXT]).fetchall()
         assert db.execute("select count(*) from ops.export where state = 'rejected' or rows_quarantined > 0").fetchone() == (0,), "all of it is sound"
         yield first, _released(db, dsn), states
-    with psycopg.connect(postgres, autocommit=True) as admin:
-        admin.execute(f"drop database {name} with (force)")
 
 
 def _released(db, dsn: str) -> dict:

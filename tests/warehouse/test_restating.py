@@ -10,7 +10,6 @@ from decimal import Decimal
 import psycopg
 import pytest
 from kinhteso import building, ledger, publishing
-from psycopg.conninfo import make_conninfo
 from rawworld import D0, RawWorld, local
 from released import differences, seen, unexplained, untraced
 from written import edit, own_project
@@ -59,25 +58,17 @@ class Campaign:
         return self.world.deliver("registers", dataset, as_of, rows, unit=unit, mode="form", version=version)
 
 
-def new_campaign(postgres, template, name: str):
-    with psycopg.connect(postgres, autocommit=True) as admin:
-        admin.execute(f"drop database if exists {name} with (force)")
-        admin.execute(f"create database {name} template {template}")
-    return make_conninfo(postgres, dbname=name)
-
-
 def communes() -> list[dict]:
     with open(building.project_dir() / "seeds" / "commune_crosswalk.csv", encoding="utf-8", newline="") as f:
         return [r for r in csv.DictReader(f) if r["list"] == "2021" and r["gso_district_code"] == "185"]
 
 
 @pytest.fixture(scope="module")
-def restated(postgres, template, tmp_path_factory):
+def restated(module_dsn, tmp_path_factory):
     """The campaign after all that came, and by name the deliveries and releases."""
-    dsn = new_campaign(postgres, template, "kinhteso_restated")
-    with pytest.MonkeyPatch.context() as patch, psycopg.connect(dsn, autocommit=True) as conn:
+    with pytest.MonkeyPatch.context() as patch, psycopg.connect(module_dsn, autocommit=True) as conn:
         patch.setenv("KINHTESO_DBT_STATE", str(tmp_path_factory.mktemp("restated")))
-        c, on = Campaign(conn, dsn, communes()), {}
+        c, on = Campaign(conn, module_dsn, communes()), {}
         a, b, w = c.a, c.b, c.world
         for commune, n in ((a, 10), (b, 20)):
             c.register("hamlets", JULY, commune, [{"hamlet_raw": "Thôn Phố Cũ", "households": str(n), "commune_code": commune["gso_code"], "as_of": str(JULY)}])
@@ -139,8 +130,6 @@ def restated(postgres, template, tmp_path_factory):
         edit(project / "seeds/lead_rule.csv", ",30,10,5000000,", ",30,1,5000000,")
         on["rule"] = c.release()
         yield c, on
-    with psycopg.connect(postgres, autocommit=True) as admin:
-        admin.execute("drop database kinhteso_restated with (force)")
 
 
 def test_a_first_publication_is_no_restatement(restated):

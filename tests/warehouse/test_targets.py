@@ -14,7 +14,6 @@ from attacker import HOUSEHOLDS, WITHIN, given_away
 from kinhteso import building, explaining, publishing, warehouse
 from kinhteso.explaining import Cell, proving, telling
 from kinhteso.progress import COLUMNS, HAMLET_KPIS
-from psycopg.conninfo import make_conninfo
 from psycopg.rows import dict_row
 from rawworld import D0, RawWorld, local
 from test_incremental import digest
@@ -108,14 +107,11 @@ class Campaign:
 
 
 @pytest.fixture(scope="module")
-def campaign(postgres, template, tmp_path_factory):
+def campaign(module_dsn, tmp_path_factory):
     """What BI was told after each of three releases: the first decision; a second one, made on 25 August; households revised as of 1 September."""
-    with psycopg.connect(postgres, autocommit=True) as admin:
-        admin.execute(f"create database kinhteso_targets template {template}")
-    dsn = make_conninfo(postgres, dbname="kinhteso_targets")
-    with pytest.MonkeyPatch.context() as patch, psycopg.connect(dsn, autocommit=True) as conn:
+    with pytest.MonkeyPatch.context() as patch, psycopg.connect(module_dsn, autocommit=True) as conn:
         patch.setenv("KINHTESO_DBT_STATE", str(tmp_path_factory.mktemp("dbt")))
-        c = Campaign(dsn, conn)
+        c = Campaign(module_dsn, conn)
         for code, sizes in c.hamlets.items():
             c.register(code, d(1, 7), sizes)
         c.households()
@@ -135,8 +131,6 @@ def campaign(postgres, template, tmp_path_factory):
         c.release()
         c.third = c.told()
         yield c
-    with psycopg.connect(postgres, autocommit=True) as admin:
-        admin.execute("drop database kinhteso_targets with (force)")
 
 
 def only(row: dict, *names: str) -> tuple:
