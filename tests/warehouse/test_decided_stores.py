@@ -9,7 +9,7 @@ from kinhteso import addresses, building, deciding, reviewing
 from kinhteso.addresses import decisions
 from rawworld import D0, local
 from test_incremental import digest
-from test_restating import JULY, Campaign, communes, new_campaign
+from test_restating import JULY, Campaign, communes
 from test_reviewing import decide
 from written import own_project
 
@@ -53,13 +53,12 @@ class Town(Campaign):
 
 
 @pytest.fixture(scope="module")
-def town(postgres, template, tmp_path_factory):
+def town(module_dsn, tmp_path_factory):
     """The town with its seeds, two days published before any decision."""
-    dsn = new_campaign(postgres, template, "kinhteso_decided")
-    with pytest.MonkeyPatch.context() as patch, psycopg.connect(dsn, autocommit=True) as conn:
+    with pytest.MonkeyPatch.context() as patch, psycopg.connect(module_dsn, autocommit=True) as conn:
         project = own_project(patch, tmp_path_factory.mktemp("project"))
         patch.setenv("KINHTESO_DBT_STATE", str(tmp_path_factory.mktemp("dbt")))
-        town = Town(conn, dsn, communes())
+        town = Town(conn, module_dsn, communes())
         town.seeds = project / "seeds"
         households = [town.world.household("H-2", town.b, phone=None, name="name-2", as_of=JULY)]
         town.register("households", JULY, town.b, households)
