@@ -130,38 +130,42 @@ class Case:
         self.pipeline.take(day, **options)
 
     def release(self) -> None:
-        """Build, and publish while somebody reads; the reader must have seen the old release or the new one, whole (I3)."""
+        """Build and publish while somebody reads; the reader must have seen the old release or the new one, whole (I3)."""
         with psycopg.connect(self.dsn, autocommit=True) as conn:
-            before, read = _kpi_digest(conn), set()
-        try:
-            self.pipeline.while_publishing = lambda: self._reader(read)
+            before = _kpi_digest(conn)
+        with self._reader() as read:
             self.pipeline.release()
-        finally:
-            self.pipeline.while_publishing = nullcontext
         with psycopg.connect(self.dsn, autocommit=True) as conn:
             after = _kpi_digest(conn)
         torn = {state: {"not the old": set(state) - set(before), "not the new": set(state) - set(after)} for state in read - {before, after}}
         assert not torn, f"I3: a reader of bi saw {len(torn)} states that are neither the old release nor the new one: {list(torn.values())}"
 
     @contextmanager
-    def _reader(self, seen: set[Any]) -> Iterator[None]:
-        """What a reader sees goes to ``seen``: first what the build has left, then whatever there is while it is published."""
-        over = threading.Event()
-        with psycopg.connect(self.dsn, autocommit=True) as conn:
-            seen.add(_kpi_digest(conn))
+    def _reader(self) -> Iterator[set[Any]]:
+        """What a reader sees: twice a second while it is built, without a pause while it is published."""
+        seen: set[Any] = set()
+        over, hurry = threading.Event(), threading.Event()
 
         def read() -> None:
             with psycopg.connect(self.dsn, autocommit=True) as conn:
                 while not over.is_set():
                     seen.add(_kpi_digest(conn))
-                    time.sleep(0.05)
+                    hurry.wait(0.5)
+
+        @contextmanager
+        def publishing() -> Iterator[None]:
+            hurry.set()
+            yield
 
         thread = threading.Thread(target=read)
         thread.start()
+        self.pipeline.while_publishing = publishing
         try:
-            yield
+            yield seen
         finally:
+            self.pipeline.while_publishing = nullcontext
             over.set()
+            hurry.set()
             thread.join()
 
     def reissue(
