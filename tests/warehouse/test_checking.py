@@ -202,6 +202,9 @@ def test_broken_is_red(built, name):
         ("match_rate", ["update core.fct_commune_day set stores_unmatched = 6 where commune_code = '06505' and platform = 'all'"]),  # 6 of 120 are 5 %
         ("households_listed", ["delete from intermediate.int_households__in_force where household_code in ('06505-0', '06505-1')"]),
         ("target_households", ["update raw.registers_targets set households = '105' where level_raw = 'Xã'"]),
+        # a code of a later list is another unit, though the campaign's list has the code too
+        ("target_households", ["update raw.registers_targets set households = '106', as_of = '2025-07-10' where level_raw = 'Xã'"]),
+        ("target_teams", ["update raw.registers_targets set team_count = '0', as_of = '2025-07-10' where level_raw = 'Xã'"]),
         ("delivered_in_time", ["update ops.export set received_at = received_at + interval '80 minutes' where source = 'postmart' and dataset = 'stores'"]),
         ("registers_fresh", ["update raw.registers_teams set as_of = '2021-09-03'"]),
         # DELIVERY_FAILED → COMPLETED: DELIVERED was skipped between two daily files
