@@ -23,6 +23,9 @@ FIVE = {
     20: (5, 3, 2, 745_000, 0, 745_000), 24: (5, 3, 1, 745_000, 295_000, 450_000),
 }  # fmt: skip
 
+#: The other days wait for the next release, as after a night without one.
+RELEASED = {12, 19, *FIVE}
+
 
 @pytest.fixture()
 def pipeline(warehouse_dsn, tmp_path, request):
@@ -45,6 +48,8 @@ def test_days_come_out_as_recounted(pipeline):
     for n in range(13):
         day = FIRST + timedelta(days=n)
         pipeline.take(day)
+        if day.day not in RELEASED:
+            continue
         release = pipeline.release()
         assert release is not None and release.business_date == str(day)
         if day.day in FIVE:

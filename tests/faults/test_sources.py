@@ -27,8 +27,8 @@ def test_a_fault_alone(baseline, tmp_path, teller, entry):
     go(baseline, tmp_path, _ready([entry]), teller)
 
 
-#: Groups that are in `make test` too, of every kind of reaction; all of them run in `make faults`.
-IN_MAKE_TEST = {"refused-1", "refused-2", "loads-1", "loads-2", "loads-4", "loads-5", "loads-11", "voso-1", "voso-2", "voso-4"}
+#: Groups that are in `make test` too, of every kind of reaction; all of them run in `make faults`. What readers alone decide is in tests/unit too.
+IN_MAKE_TEST = {"refused-1", "loads-1", "loads-4", "loads-5", "loads-11", "voso-1", "voso-2", "voso-4"}
 
 
 @pytest.mark.parametrize("group", [pytest.param(g, marks=[] if g in IN_MAKE_TEST else [pytest.mark.only_faults]) for g in GROUPS])
