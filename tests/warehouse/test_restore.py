@@ -25,7 +25,7 @@ KEY = "a key of the drill"
 
 
 def digests(dsn: str) -> dict[str, str]:
-    """Digest of each table of bi, without release numbers and times."""
+    """Digest of each table of bi, without release numbers and times, and the age that follows from a time."""
     with psycopg.connect(dsn) as conn:
         tables = [r[0] for r in conn.execute("select tablename from pg_tables where schemaname = 'bi' and tablename <> 'release' order by 1")]
         found = {}
@@ -33,7 +33,8 @@ def digests(dsn: str) -> dict[str, str]:
             columns = [
                 r[0]
                 for r in conn.execute(
-                    "select column_name from information_schema.columns where table_schema = 'bi' and table_name = %s and column_name <> 'release_id'"
+                    "select column_name from information_schema.columns where table_schema = 'bi' and table_name = %s"
+                    " and column_name not in ('release_id', 'data_date_age_hours')"
                     " and data_type <> 'timestamp with time zone' order by ordinal_position",
                     [table],
                 )
