@@ -39,7 +39,7 @@ test: install ## everything that has to pass
 faults: install ## every fault of the catalogue, one by one, about an hour; writes docs/faults.md
 	@KINHTESO_FAULTS_REPORT=docs/faults.md $(RUN) -m pytest -q $(PARALLEL) tests/faults
 
-truth: install ## every cell of the campaign's world recounted in plain Python, about five minutes
+truth: install ## every cell of the campaign's world, and of one that lives through a reform, recounted in plain Python, about ten minutes
 	@$(RUN) -m pytest -q -m only_truth tests/e2e/test_truth.py
 
 lint: install ## ruff, mypy, sqlfluff, the dbt project's rules, docs up to date: check only
