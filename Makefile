@@ -7,9 +7,10 @@ BIN := $(VENV)/bin
 WORKERS ?= 2
 PARALLEL = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 RUN := PYTHONPATH=plugins:. PYTHONWARNINGS=ignore $(BIN)/python
+BENCH_STAMP := .venv-bench/.installed-$(shell cat requirements-bench.txt requirements-uv.txt 2>/dev/null | cksum | cut -d' ' -f1)
 STAMP := $(VENV)/.installed-$(shell cat requirements-dev.txt requirements-uv.txt 2>/dev/null | cksum | cut -d' ' -f1)
 
-.PHONY: help install demo test faults truth lint docs up down dsn replay reconcile explain quarantine replay-quarantine dismiss-quarantine resolve review backup restore lock clean
+.PHONY: help install demo test faults truth bench lint docs up down dsn replay reconcile explain quarantine replay-quarantine dismiss-quarantine resolve review backup restore lock clean
 # What part of the quarantine is meant; values go through the environment, so that they may hold any character.
 MEANT = --class "$${CLASS:-}" --export "$${EXPORT:-}" --rule "$${RULE:-}" --day "$${DAY:-}"
 .DEFAULT_GOAL := help
@@ -41,6 +42,17 @@ faults: install ## every fault of the catalogue, one by one, about an hour; writ
 
 truth: install ## every cell of the campaign's world, and of one that lives through a reform, recounted in plain Python, about ten minutes
 	@$(RUN) -m pytest -q -m only_truth tests/e2e/test_truth.py
+
+bench: install $(BENCH_STAMP) ## what it costs beside COPY, a hand-written script, dlt, pandas, openpyxl; writes bench/results.json and docs/performance.md: ONLY=csv,json ROUNDS=3
+	@$(RUN) -m bench $(if $(ONLY),--only "$(ONLY)") $(if $(ROUNDS),--rounds "$(ROUNDS)") $(BENCH)
+
+$(BENCH_STAMP): requirements-bench.txt | install
+	@echo "Installing what is measured against into .venv-bench from the lock ..."
+	@rm -f .venv-bench/.installed-*
+	@test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
+	@if test -x $(BIN)/uv; then VIRTUAL_ENV=$(CURDIR)/.venv-bench $(BIN)/uv pip install -q --require-hashes --compile-bytecode -r requirements-bench.txt; \
+	 else .venv-bench/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-bench.txt; fi
+	@touch $@
 
 lint: install ## ruff, mypy, sqlfluff, the dbt project's rules, docs up to date: check only
 	@$(BIN)/ruff check .
@@ -103,6 +115,7 @@ lock: install ## requirements*.txt anew from requirements*.in
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-strip-extras --generate-hashes --no-header --no-annotate --no-emit-index-url requirements.in -o requirements.txt
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-strip-extras --generate-hashes --no-header --no-annotate --no-emit-index-url requirements-dev.in -o requirements-dev.txt
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-strip-extras --generate-hashes --no-header --no-annotate --no-emit-index-url requirements-simulators.in -o requirements-simulators.txt
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-strip-extras --generate-hashes --no-header --no-annotate --no-emit-index-url requirements-bench.in -o requirements-bench.txt
 
-clean: ## away with .venv and .local
-	@rm -rf $(VENV) .local
+clean: ## away with .venv, .venv-bench and .local
+	@rm -rf $(VENV) .venv-bench .local
