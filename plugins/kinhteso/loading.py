@@ -394,7 +394,7 @@ def _set_aside_blocks(conn: psycopg.Connection, export: ledger.Export, contract:
     group = sql.Identifier(contract.row_group)
     content = sql.SQL(", ").join(map(sql.Identifier, _content(contract)))
     query = sql.SQL(
-        """with suspect as (select {group} as g from {table} where export_id = %(id)s and {group} is not null group by 1
+        """with suspect as materialized (select {group} as g from {table} where export_id = %(id)s and {group} is not null group by 1
                             having max(source_row) - min(source_row) + 1 <> count(*) or min(stt) <> max(stt)
                                 or sum(parse.money(line_amount_vnd)) <> min(parse.money(goods_gross_vnd))),
                 r as (select source_row, {group} as g, stt, md5(row({content})::text) as content,
