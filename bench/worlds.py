@@ -20,7 +20,7 @@ import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,6 @@ import orjson
 import psycopg
 from kinhteso import business_day, checking, contracts, intake, ledger, publishing, warehouse
 from kinhteso.building import project_dir
-from kinhteso.landing import Landing
 from kinhteso.platforms import postmart, voso
 from kinhteso.settings import Settings
 from psycopg import sql
@@ -89,7 +88,7 @@ def national(scale: float = 1.0, days: int = 20) -> World:
     """The country before 2025, or a part of it: 10,600 communes in 705 districts, 27 M households in the forms' totals, 1 M new lines a day."""
     communes = max(210, round(10_600 * scale))
     return World(
-        f"national_{round(1 / scale)}", days, round(1_000_000 * scale) // 20 * 20, max(200, round(100_000 * scale) // 200 * 200), communes, hamlets=8,
+        f"national_{round(1 / scale)}", days, round(1_000_000 * scale) // 20 * 20, max(200, round(50_000 * scale) // 200 * 200), communes, hamlets=8,
         registered=round(27_000_000 * communes / 10_600),
     )  # fmt: skip
 
@@ -144,7 +143,7 @@ def make_project(world: World, home: Path) -> list[dict[str, str]]:
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(project_dir(), folder, ignore=shutil.ignore_patterns("target", "logs"))
     seeds = folder / "seeds"
-    crosswalk_names, crosswalk = _read(seeds / "commune_crosswalk.csv")
+    _, crosswalk = _read(seeds / "commune_crosswalk.csv")
     communes = [r for r in crosswalk if r["list"] == "2021"][: world.communes]
     invented = world.communes - len(communes)
     if invented > 0:
@@ -158,13 +157,16 @@ def make_project(world: World, home: Path) -> list[dict[str, str]]:
             for name_of_list in ("2021", "2024"):
                 units.append({**whole, "list": name_of_list, "gso_code": code, "gso_name": name, "name_short": f"Giả định {code}", "census_households": 2_500})
             if neighbour == n:
-                units.append({**whole, "list": "2025", "gso_code": code, "gso_name": name, "name_short": f"Giả định {code}", "district_code": "", "district_name": ""})
+                units.append(
+                    {**whole, "list": "2025", "gso_code": code, "gso_name": name, "name_short": f"Giả định {code}", "district_code": "", "district_name": ""}
+                )
             steps = (("2021", "2024", code), ("2024", "2025", f"{50_000 + neighbour}"))
             successions += [{"old_list": a, "old_code": code, "new_list": b, "new_code": c, "share": "1.0", "share_basis": "whole"} for a, b, c in steps]
             found.append({
                 "gso_code": code, "gso_name": name, "unit_type": "Xã", "name_short": f"Giả định {code}", "gso_district_code": str(district),
                 "district_name": district_name, "list": "2021", "valid_from": "2020-01-01", "valid_to": "2024-11-30",
-                "successor_gso_codes": f"{50_000 + neighbour}", "vtp_province_id": "22", "vtp_district_id": f"{90_000 + district}", "vtp_wards_id": f"{9_000_000 + n}",
+                "successor_gso_codes": f"{50_000 + neighbour}", "vtp_province_id": "22", "vtp_district_id": f"{90_000 + district}",
+                "vtp_wards_id": f"{9_000_000 + n}",
                 "vnpost_province_code": "00", "vnpost_district_code": "0000", "vnpost_commune_code": f"{30_000 + n}", "name_norm": f"xa gia dinh {code}",
                 "source": "invented for measuring",
             })  # fmt: skip
@@ -209,7 +211,7 @@ def make(dsn: str, world: World, home: Path) -> Made:
             _counted(conn)
     with psycopg.connect(dsn, autocommit=True) as conn:
         for contract in contracts.all_contracts():
-            conn.execute(f"vacuum analyze {contract.raw_table}")  # type: ignore[arg-type]
+            conn.execute(f"vacuum analyze {contract.raw_table}")
         conn.execute("analyze ops.export, ops.check_result, ops.change")
     made.seconds["history"] = time.monotonic() - started
     return made
@@ -221,7 +223,7 @@ def _plan(conn: psycopg.Connection[Any], world: World, communes: Sequence[dict[s
     for name, pad in (("outer", 0x5C), ("inner", 0x36)):
         body = body.replace("{" + name + "}", "\\x" + bytes(b ^ pad for b in secret).hex())
     with conn.transaction():
-        conn.execute(body)  # type: ignore[arg-type]
+        conn.execute(body)
         conn.execute(
             """insert into world.setting (first_day, day, stores, households, accounts, orders, hamlets, registered, form_days)
                values (%s, %s, %s, %s, %s, %s, %s, %s, %s)""",
@@ -231,7 +233,16 @@ def _plan(conn: psycopg.Connection[Any], world: World, communes: Sequence[dict[s
             with cursor.copy("copy world.commune from stdin") as copy:
                 for n, c in enumerate(communes):
                     copy.write_row(
-                        (n, c["gso_code"], c["gso_name"], c["gso_district_code"], c["district_name"], c["vnpost_commune_code"], c["vtp_wards_id"], c["vtp_district_id"])
+                        (
+                            n,
+                            c["gso_code"],
+                            c["gso_name"],
+                            c["gso_district_code"],
+                            c["district_name"],
+                            c["vnpost_commune_code"],
+                            c["vtp_wards_id"],
+                            c["vtp_district_id"],
+                        )
                     )
             with cursor.copy("copy world.phase from stdin") as copy:
                 for row in {c["gso_district_code"]: c["phase"] for c in communes}.items():
@@ -253,7 +264,8 @@ def _export(source: str, dataset: str, day: date, mode: str, unit: str = "", **m
     return {
         "export_id": ledger.export_id(source, dataset, unit, day, 1), "source": source, "dataset": dataset, "unit": unit, "business_day": day, "version": 1,
         "mode": mode, "is_backlog": False, "state": "accepted", "origin": label, "landing_path": label.replace("|", "/"),
-        "sha256": hashlib.sha256(label.encode()).hexdigest(), "bytes": 1, "received_at": at, "landed_at": at, "loaded_at": at, "judged_at": at, "accepted_at": at, **more,
+        "sha256": hashlib.sha256(label.encode()).hexdigest(), "bytes": 1, "received_at": at, "landed_at": at, "loaded_at": at, "judged_at": at,
+        "accepted_at": at, **more,
     }  # fmt: skip
 
 
@@ -291,7 +303,9 @@ def _ledger(conn: psycopg.Connection[Any], exports: Sequence[dict[str, Any]]) ->
             copy.write_row([export.get(name) for name in names])
     kept = ", ".join(names[:-1])
     conn.execute(f"insert into ops.export ({kept}) select {kept} from made")
-    conn.execute("insert into ops.export_part (export_id, part_no, path, origin, sha256, bytes) select export_id, 1, landing_path, origin, sha256, bytes from made")
+    conn.execute(
+        "insert into ops.export_part (export_id, part_no, path, origin, sha256, bytes) select export_id, 1, landing_path, origin, sha256, bytes from made"
+    )
     conn.execute(
         """insert into ops.change (export_id, source, dataset, business_day, kind)
            select export_id, source, dataset, business_day, 'accepted' from made order by business_day, source, dataset"""
@@ -319,7 +333,7 @@ def _history(conn: psycopg.Connection[Any], contract: Any, exports: Sequence[dic
     function = f"world.{contract.source}_{contract.dataset}"
     for export in exports:
         conn.execute(
-            f"insert into {contract.raw_table} (export_id, source_row, {', '.join(names)})"  # type: ignore[arg-type]
+            f"insert into {contract.raw_table} (export_id, source_row, {', '.join(names)})"
             f" select %s, w.source_row, {', '.join(values)} from {function}(%s) as w",
             [export["export_id"], export["business_day"]],
         )
@@ -331,9 +345,10 @@ def _forms(conn: psycopg.Connection[Any], contract: Any, exports: Sequence[dict[
     for day, form in sorted({(e["business_day"], e["form"]) for e in exports}):
         conn.execute(
             f"""insert into {contract.raw_table} (export_id, source_row, {", ".join(names)})
-                select m.export_id, row_number() over (partition by w.district_code order by w.commune_code, w.stt::integer), {", ".join("w." + n for n in names)}
+                select m.export_id, row_number() over (partition by w.district_code order by w.commune_code, w.stt::integer),
+                       {", ".join("w." + n for n in names)}
                 from world.registers_{contract.dataset}(%(day)s, %(form)s) as w
-                join made as m on m.source = 'registers' and m.dataset = %(dataset)s and m.unit = w.district_code and m.business_day = %(day)s""",  # type: ignore[arg-type]
+                join made as m on m.source = 'registers' and m.dataset = %(dataset)s and m.unit = w.district_code and m.business_day = %(day)s""",
             {"day": day, "form": form, "dataset": contract.dataset},
         )
 
@@ -342,10 +357,11 @@ def _counted(conn: psycopg.Connection[Any]) -> None:
     """What the load counts of each export, and the profile of the last weeks that the judge compares the next day with."""
     for contract in contracts.all_contracts():
         conn.execute(
-            f"""update ops.export as e set rows_delivered = coalesce(c.n, 0), rows_loaded = coalesce(c.n, 0), rows_quarantined = 0, rows_duplicate = 0, rows_superseded = 0,
+            f"""update ops.export as e set rows_delivered = coalesce(c.n, 0), rows_loaded = coalesce(c.n, 0), rows_quarantined = 0,
+                  rows_duplicate = 0, rows_superseded = 0,
                   rows_declared = case when e.source <> 'registers' then coalesce(c.n, 0) end
                 from ops.export as x left join (select export_id, count(*) as n from {contract.raw_table} group by export_id) as c on c.export_id = x.export_id
-                where x.export_id = e.export_id and e.source = %s and e.dataset = %s""",  # type: ignore[arg-type]
+                where x.export_id = e.export_id and e.source = %s and e.dataset = %s""",
             [contract.source, contract.dataset],
         )
         if contract.source == "registers":
@@ -355,8 +371,9 @@ def _counted(conn: psycopg.Connection[Any]) -> None:
             f"""insert into ops.export_profile (export_id, rows, nulls)
                 select e.export_id, e.rows_loaded, n.nulls from ops.export as e
                 cross join (select jsonb_build_object({nulls}) as nulls from {contract.raw_table}
-                            where export_id = (select export_id from ops.export where source = %(s)s and dataset = %(d)s order by business_day desc limit 1)) as n
-                where e.source = %(s)s and e.dataset = %(d)s and e.business_day >= %(since)s""",  # type: ignore[arg-type]
+                            where export_id = (select export_id from ops.export where source = %(s)s and dataset = %(d)s
+                                               order by business_day desc limit 1)) as n
+                where e.source = %(s)s and e.dataset = %(d)s and e.business_day >= %(since)s""",
             {"s": contract.source, "d": contract.dataset, "since": DAY - timedelta(days=35)},
         )
 
@@ -449,15 +466,19 @@ def _postmart_file(conn: psycopg.Connection[Any], contract: Any, folder: Path) -
     amount = {"orders": ("order_code", "order_total_vnd"), "refunds": ("refund_code", "refund_amount_vnd")}.get(contract.dataset)
     if amount:
         key, money = amount
-        found = conn.execute(f"select count(*), coalesce(sum(v), 0) from (select distinct {key}, {money}::bigint as v from {function}(%s)) as o", [DAY]).fetchone()  # type: ignore[arg-type]
+        found = conn.execute(
+            f"select count(*), coalesce(sum(v), 0) from (select distinct {key}, {money}::bigint as v from {function}(%s)) as o", [DAY]
+        ).fetchone()
         assert found is not None
         orders, control = (str(found[0]) if contract.dataset == "orders" else ""), str(found[1])
-    (rows,) = conn.execute(f"select count(*) from {function}(%s)", [DAY]).fetchone() or (0,)  # type: ignore[arg-type]
+    (rows,) = conn.execute(f"select count(*) from {function}(%s)", [DAY]).fetchone() or (0,)
 
     def csv_rows(first: int, last: int) -> Iterator[bytes]:
         with conn.cursor() as cursor:
-            query = sql.SQL("copy (select {} from {}(%s) as w where w.source_row between %s and %s order by w.source_row) to stdout (format csv, delimiter ';')")
-            with cursor.copy(query.format(sql.SQL(columns), sql.SQL(function)), [DAY, first, last]) as copy:  # type: ignore[arg-type]
+            query = sql.SQL(
+                "copy (select {} from {}(%s) as w where w.source_row between %s and %s order by w.source_row) to stdout (format csv, delimiter ';')"
+            )
+            with cursor.copy(query.format(sql.SQL(columns), sql.SQL(function)), [DAY, first, last]) as copy:
                 for block in copy:
                     yield bytes(block).replace(b"\n", b"\r\n")
 
@@ -509,17 +530,19 @@ def _voso_pages(conn: psycopg.Connection[Any], contract: Any, folder: Path) -> N
     kinds = {"integer": "::bigint", "epoch_ms": "::bigint", "boolean": "::boolean", "json": "::json"}
     item = ", ".join(f"'{c.heading}', w.{c.name}{kinds.get(c.type, '')}" for c in contract.columns)
     function, name = f"world.voso_{contract.dataset}", contract.api["path"].rsplit("/", 1)[-1]
-    (total,) = conn.execute(f"select count(*) from {function}(%s)", [DAY]).fetchone() or (0,)  # type: ignore[arg-type]
+    (total,) = conn.execute(f"select count(*) from {function}(%s)", [DAY]).fetchone() or (0,)
     last = max(1, -(-total // PAGE))
 
     def page(number: int, items: str) -> bytes:
-        tail = f'"PAGE_SIZE":{PAGE},"TOTAL":{total},"NEXT_CURSOR":{json.dumps(str(number + 1)) if number < last else "null"},"HAS_MORE":{str(number < last).lower()}'
+        following = f'"{number + 1}"' if number < last else "null"
+        tail = f'"PAGE_SIZE":{PAGE},"TOTAL":{total},"NEXT_CURSOR":{following},"HAS_MORE":{str(number < last).lower()}'
         return f'{{"status":200,"error":false,"message":"OK","data":{{"ITEMS":[{items}],{tail}}}}}\n'.encode()
 
     with (folder / f"{name}.jsonl").open("wb") as out, conn.transaction(), conn.cursor("pages") as cursor:
         cursor.itersize = 50
         cursor.execute(
-            f"select (w.source_row - 1) / {PAGE}, string_agg(json_build_object({item})::text, ',' order by w.source_row) from {function}(%s) as w group by 1 order by 1",  # type: ignore[arg-type]
+            f"select (w.source_row - 1) / {PAGE}, string_agg(json_build_object({item})::text, ',' order by w.source_row)"
+            f" from {function}(%s) as w group by 1 order by 1",
             [DAY],
         )
         for number, items in cursor:
@@ -596,7 +619,7 @@ def _built(made: Made) -> Any:
 
 def run_day(made: Made, clock: Clock) -> publishing.Release:
     """The day from the sources to its release, by the functions that the DAGs' tasks call. Raises what they raise."""
-    outbox = Outbox(made.home / "source")
+    outbox, pages = Outbox(made.home / "source"), Pages(made.home / "source/voso", DAY)
     with made.project():
         with warehouse.connect(made.dsn, "kinhteso bench") as conn:
             for source in ("postmart", "voso"):
@@ -605,7 +628,7 @@ def run_day(made: Made, clock: Clock) -> publishing.Release:
                         if source == "postmart":
                             arrivals = intake.land_postmart(conn, outbox, made.settings, dataset, DAY, "bench")
                         else:
-                            arrivals = intake.land_voso(conn, lambda: Pages(made.home / "source/voso", DAY), made.settings, dataset, DAY, "bench")  # type: ignore[arg-type,return-value]
+                            arrivals = intake.land_voso(conn, lambda: pages, made.settings, dataset, DAY, "bench")
                     if arrivals.refused or len(arrivals.landed) != 1:
                         raise WrongResult(f"{source} {dataset} was not landed: {arrivals}")
                     with clock.step(f"load {source} {dataset}"):
@@ -621,8 +644,10 @@ def run_day(made: Made, clock: Clock) -> publishing.Release:
 # ---- right or wrong ------------------------------------------------------------------------------------------------------------------
 
 _FLOWS = ("orders_placed", "orders_valid", "orders_delivered", "orders_cancelled", "revenue_gross_vnd", "refunds_vnd")
-_STOCK = ("households", "hamlets", "hamlets_with_team", "stores", "stores_unmatched", "households_with_store", "households_with_store_both", "households_with_payment",
-          "lead_households")  # fmt: skip
+_STOCK = (
+    "households", "hamlets", "hamlets_with_team", "stores", "stores_unmatched", "households_with_store", "households_with_store_both",
+    "households_with_payment", "lead_households",
+)  # fmt: skip
 
 
 def check(made: Made, until: date) -> int:
@@ -632,34 +657,41 @@ def check(made: Made, until: date) -> int:
         conn.execute("create temporary table flows as select * from world.expected_flows(%s)", [until])
         conn.execute("create temporary table stock as select * from world.expected_stock(%s)", [until])
         conn.execute("analyze flows, stock")
+        told, planned = (", ".join(f"coalesce({t}.{m}, 0)" for m in _FLOWS) for t in ("k", "f"))
         wrong = [
-            f"{code} {day}: told {told}, planned {planned}"
-            for code, day, told, planned in conn.execute(
-                f"""select coalesce(k.commune_code, f.commune_code), coalesce(k.date, f.date), row({", ".join("k." + m for m in _FLOWS)})::text, row({", ".join("f." + m for m in _FLOWS)})::text
+            f"{code} {day}: told {is_told}, planned {is_planned}"
+            for code, day, is_told, is_planned in conn.execute(
+                f"""select coalesce(k.commune_code, f.commune_code), coalesce(k.date, f.date), row({told})::text, row({planned})::text
                     from (select * from bi.kpi_commune_daily where geography = '2021') as k
                     full join flows as f on f.commune_code = k.commune_code and f.date = k.date
-                    where row({", ".join(f"coalesce(k.{m}, 0)" for m in _FLOWS)}) <> row({", ".join(f"coalesce(f.{m}, 0)" for m in _FLOWS)}) limit 5"""  # type: ignore[arg-type]
+                    where row({told}) <> row({planned}) limit 5"""
             )
         ]
+        told = ", ".join(f"k.{m}" for m in (*_STOCK, "store_rate"))
+        planned = ", ".join(f"s.{m}" for m in _STOCK) + ", round(s.households_with_store::numeric / s.households, 6)"
         wrong += [
-            f"{code} {until}: told {told}, planned {planned}"
-            for code, told, planned in conn.execute(
-                f"""select coalesce(k.commune_code, s.commune_code), row({", ".join("k." + m for m in _STOCK)}, k.store_rate)::text,
-                      row({", ".join("s." + m for m in _STOCK)}, round(s.households_with_store::numeric / s.households, 6))::text
+            f"{code} {until}: told {is_told}, planned {is_planned}"
+            for code, is_told, is_planned in conn.execute(
+                f"""select coalesce(k.commune_code, s.commune_code), row({told})::text, row({planned})::text
                     from (select * from bi.kpi_commune_daily where geography = '2021' and date = %s and commune_code <> '00000') as k
                     full join stock as s on s.commune_code = k.commune_code
-                    where row({", ".join("k." + m for m in _STOCK)}, k.store_rate)
-                      is distinct from row({", ".join("s." + m for m in _STOCK)}, round(s.households_with_store::numeric / s.households, 6)) limit 5""",  # type: ignore[arg-type]
+                    where row({told}) is distinct from row({planned}) limit 5""",
                 [until],
             )
         ]
         sums = ", ".join(f"sum({m})" for m in _FLOWS)
-        planned = conn.execute(f"select {sums} from flows").fetchone()  # type: ignore[arg-type]
-        for table, where in (("kpi_province_daily", "geography = '2021'"), ("kpi_province_daily", "geography = '2025'"), ("kpi_district_daily", "geography = '2021'")):
-            told = conn.execute(f"select {sums} from bi.{table} where {where}").fetchone()  # type: ignore[arg-type]
+        planned = conn.execute(f"select {sums} from flows").fetchone()
+        for table, where in (
+            ("kpi_province_daily", "geography = '2021'"),
+            ("kpi_province_daily", "geography = '2025'"),
+            ("kpi_district_daily", "geography = '2021'"),
+        ):
+            told = conn.execute(f"select {sums} from bi.{table} where {where}").fetchone()
             if told != planned:
                 wrong.append(f"{table} {where}: told {told}, planned {planned}")
-        (cells,) = conn.execute("select (select count(*) from flows) * %s + (select count(*) from stock) * %s", [len(_FLOWS), len(_STOCK) + 1]).fetchone() or (0,)
+        (cells,) = conn.execute("select (select count(*) from flows) * %s + (select count(*) from stock) * %s", [len(_FLOWS), len(_STOCK) + 1]).fetchone() or (
+            0,
+        )
         (days,) = conn.execute("select count(distinct date) from bi.kpi_commune_daily").fetchone() or (0,)
         if days != (until - made.world.first_day).days + 1:
             wrong.append(f"{days} days are told of, not those from {made.world.first_day} to {until}")
@@ -682,7 +714,7 @@ def server(home: Path, memory_gb: int) -> Iterator[tuple[Any, int]]:
     one = EmbeddedPostgres(home)
     with psycopg.connect(one.start(), autocommit=True) as admin:
         for name, value in _TUNED.items():
-            admin.execute(f"alter system set {name} = '{value.format(quarter=memory_gb * 256, half=memory_gb * 512)}'")  # type: ignore[arg-type]
+            admin.execute(f"alter system set {name} = '{value.format(quarter=memory_gb * 256, half=memory_gb * 512)}'")
     one.stop()
     one.start()
     try:
@@ -747,7 +779,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def told(measured: dict[str, Any]) -> None:
     """Print what was measured."""
-    print(f"{measured['world']['name']}: {measured['database_bytes'] / 1e9:.2f} GB, {measured['delivered_bytes'] / 1e6:.1f} MB arrived, {measured['cells_checked']:,} cells agree")
+    print(
+        f"{measured['world']['name']}: {measured['database_bytes'] / 1e9:.2f} GB, {measured['delivered_bytes'] / 1e6:.1f} MB arrived,"
+        f" {measured['cells_checked']:,} cells agree"
+    )
     for part in ("setup", "day"):
         for step in measured[part]:
             print(f"  {part:5} {step['name']:32} {step['seconds']:8.2f} s   CPU {step['cpu']:8.2f} s here, {step['cpu_database']:8.2f} s in the database")
