@@ -725,6 +725,8 @@ def server(home: Path, memory_gb: int) -> Iterator[tuple[Any, int]]:
 
 def run(world: World, home: Path, postgres: Any, postmaster: int) -> dict[str, Any]:
     """Make a world, build its history, let the day arrive and run it; every result is checked. Gives what was measured."""
+    with psycopg.connect(postgres.dsn(), autocommit=True) as admin:
+        admin.execute(f"drop database if exists {world.name} with (force)")
     info = postgres.database(world.name)
     dsn = psycopg.conninfo.make_conninfo(**info)
     setup, clock = Clock(postmaster), Clock(postmaster)
@@ -749,7 +751,11 @@ def run(world: World, home: Path, postgres: Any, postmaster: int) -> dict[str, A
 def main(arguments: Sequence[str] | None = None) -> None:
     """`long --days N`: the province with N days of history; `national --scale S`: the country or a part of it."""
     import argparse
+    import signal
+    import sys
     import tempfile
+
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the server is stopped then
 
     parser = argparse.ArgumentParser(prog="python -m bench.worlds", description=main.__doc__)
     kinds = parser.add_subparsers(dest="kind", required=True)

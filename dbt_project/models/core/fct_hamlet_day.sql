@@ -88,21 +88,18 @@ interval as (
 ),
 
 event as (
-    select i.measure, i.commune_code, i.hamlet_code, greatest(i.valid_from, b.first_day) as date, 1 as step
+    select i.measure, i.commune_code, i.hamlet_code, e.date, e.step
     from interval as i
     cross join bounds as b
-    where i.valid_from <= b.last_day and i.valid_to > b.first_day
-    union all
-    select i.measure, i.commune_code, i.hamlet_code, i.valid_to, -1
-    from interval as i
-    cross join bounds as b
-    where i.valid_to <= b.last_day and i.valid_to > b.first_day and i.valid_from < i.valid_to
+    cross join lateral (values (greatest(i.valid_from, b.first_day), 1), (i.valid_to, -1)) as e (date, step)
+    where i.valid_from <= b.last_day and i.valid_to > b.first_day and i.valid_from < i.valid_to and e.date <= b.last_day
 ),
 
 daily as (
     select measure, commune_code, hamlet_code, date, sum(step) as step
     from event
     group by measure, commune_code, hamlet_code, date
+    having sum(step) <> 0
 ),
 
 level as (
@@ -116,13 +113,13 @@ level as (
 
 counted as (
     select
-        d.date_day as date,
+        cast(d.date_day as date) as date,
         l.commune_code,
         l.hamlet_code,
         {% for m in measures %}cast(sum(case when l.measure = '{{ m }}' then l.value else 0 end) as bigint) as {{ m }}{% if not loop.last %},{% endif %}
         {% endfor %}
     from level as l
-    join day as d on d.date_day >= l.valid_from and d.date_day < l.valid_to
+    cross join lateral generate_series(l.valid_from, l.valid_to - 1, interval '1 day') as d (date_day)
     group by d.date_day, l.commune_code, l.hamlet_code
 ),
 

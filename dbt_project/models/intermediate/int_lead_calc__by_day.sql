@@ -47,10 +47,11 @@ running as (
     ) as w
 )
 
-select d.date_day as date, r.commune_code, cast(count(*) as bigint) as lead_households_calc
+select cast(d.date_day as date) as date, r.commune_code, cast(count(*) as bigint) as lead_households_calc
 from running as r
 cross join bounds as b
-join {{ ref('int_days') }} as d
-    on d.date_day >= greatest(r.valid_from, r.rule_from, b.first_day) and d.date_day < least(r.valid_to, r.rule_to)
+cross join lateral generate_series(
+    greatest(r.valid_from, r.rule_from, b.first_day), least(r.valid_to, r.rule_to, b.last_day + 1) - 1, interval '1 day'
+) as d (date_day)
 where r.orders >= r.min_orders or r.net >= r.min_revenue_net_vnd
 group by d.date_day, r.commune_code

@@ -16,24 +16,6 @@ with orders as (
 dated as (
     select o.*, parse.business_day(o.created_at) as created_day
     from orders as o
-),
-
--- the store's state in force on the created day, else its last one before, else its first one after
-store_state as (
-    select
-        d.platform,
-        d.order_code,
-        m.valid_from as store_valid_from,
-        m.commune_code,
-        m.household_code,
-        m.is_test,
-        row_number() over (
-            partition by d.platform, d.order_code
-            order by case when m.valid_from <= d.created_day then 0 else 1 end,
-                case when m.valid_from <= d.created_day then d.created_day - m.valid_from else m.valid_from - d.created_day end
-        ) as nearness
-    from dated as d
-    join {{ ref('int_stores__matched') }} as m on m.platform = d.platform and m.store_code = d.store_code
 )
 
 select
@@ -67,4 +49,26 @@ select
     d.goods_gross_vnd - d.seller_discount_vnd as goods_net_vnd,
     d.payment_method
 from dated as d
-left join store_state as s on s.platform = d.platform and s.order_code = d.order_code and s.nearness = 1
+-- the store's state in force on the created day or its last one before, else its first one after; looked up, as a store has a state for each day of activity
+left join lateral (
+    select c.*
+    from (
+        (
+            select 1 as choice, m.valid_from as store_valid_from, m.commune_code, m.household_code, m.is_test
+            from {{ ref('int_stores__matched') }} as m
+            where m.platform = d.platform and m.store_code = d.store_code and m.valid_from <= d.created_day
+            order by m.valid_from desc
+            limit 1
+        )
+        union all
+        (
+            select 2, m.valid_from, m.commune_code, m.household_code, m.is_test
+            from {{ ref('int_stores__matched') }} as m
+            where m.platform = d.platform and m.store_code = d.store_code and m.valid_from > d.created_day
+            order by m.valid_from
+            limit 1
+        )
+    ) as c
+    order by c.choice
+    limit 1
+) as s on true

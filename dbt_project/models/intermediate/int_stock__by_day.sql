@@ -10,21 +10,19 @@ with bounds as (
 ),
 
 event as (
-    select i.measure, i.platform, i.commune_code, greatest(i.valid_from, b.first_day) as date, 1 as step
+    select i.measure, i.platform, i.commune_code, e.date, e.step
     from {{ ref('int_stock__intervals') }} as i
     cross join bounds as b
-    where i.valid_from <= b.last_day and i.valid_to > b.first_day
-    union all
-    select i.measure, i.platform, i.commune_code, i.valid_to, -1
-    from {{ ref('int_stock__intervals') }} as i
-    cross join bounds as b
-    where i.valid_to <= b.last_day and i.valid_to > b.first_day and i.valid_from < i.valid_to
+    cross join lateral (values (greatest(i.valid_from, b.first_day), 1), (i.valid_to, -1)) as e (date, step)
+    where i.valid_from <= b.last_day and i.valid_to > b.first_day and i.valid_from < i.valid_to and e.date <= b.last_day
 ),
 
+-- where one state follows another nothing changes
 daily as (
     select measure, platform, commune_code, date, sum(step) as step
     from event
     group by measure, platform, commune_code, date
+    having sum(step) <> 0
 ),
 
 level as (
@@ -37,7 +35,7 @@ level as (
 )
 
 select
-    d.date_day as date,
+    cast(d.date_day as date) as date,
     l.commune_code,
     l.platform,
     cast(sum(case when l.measure = 'stores' then l.value else 0 end) as bigint) as stores,
@@ -51,5 +49,5 @@ select
     cast(sum(case when l.measure = 'products_on_sale' then l.value else 0 end) as bigint) as products_on_sale,
     cast(sum(case when l.measure = 'lead_households' then l.value else 0 end) as bigint) as lead_households
 from level as l
-join {{ ref('int_days') }} as d on d.date_day >= l.valid_from and d.date_day < l.valid_to
+cross join lateral generate_series(l.valid_from, l.valid_to - 1, interval '1 day') as d (date_day)
 group by d.date_day, l.commune_code, l.platform
