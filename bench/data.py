@@ -24,7 +24,9 @@ PART_ROWS = 200_000
 PAGE_ROWS = 100
 SAMPLED_ROWS = 500
 #: Moves when the same parameters give other bytes: what was written before is not used again.
-GENERATION = 1
+GENERATION = 2
+#: One order in so many says a total that is not its sum: the judge has to find it.
+WRONG_TOTAL_EVERY = 400
 
 _PROVINCES = ("Hà Nội", "Hải Phòng", "Lạng Sơn", "Bắc Giang", "Thành phố Hồ Chí Minh", "Đà Nẵng", "", "Quảng Ninh", "Nghệ An", "Cần Thơ", "Thái Nguyên")
 _GOODS = ("Na Chi Lăng", "Hồng vành khuyên", "Rau bò khai", "Hoa hồi khô", "Thạch đen", "Mật ong hoa rừng", "Quýt vàng", "Chè shan", "Gà sáu ngón")
@@ -43,7 +45,7 @@ class Shop:
 
 @dataclass
 class Known:
-    """What must come out: rows, orders, sums in whole VND, characters of two columns, and a digest over some 500 rows spread over the whole (values in
+    """What must come out: rows, orders, sums in whole VND, characters of a column, rows of orders that are wrong in themselves, and a digest over some 500 rows spread over the whole (values in
     the order of the raw columns)."""
 
     rows: int = 0
@@ -51,6 +53,7 @@ class Known:
     amount: int = 0
     total: int = 0
     name_characters: int = 0
+    wrong_rows: int = 0
     sample_step: int = 1
     sample: str = ""
     files: list[str] = field(default_factory=list)
@@ -107,7 +110,9 @@ def order_lines(rows: int, day: date, sellers: Sequence[Shop], known: Known, wan
             gross += price * quantity
             lines.append((goods[(stt * 17 + n * 101) % 4_001], _UNITS[(stt + n) % 5], quantity, price, price * quantity))
         discount, shipping = (0 if stt % 3 else min(20_000, gross)), (0, 15_000, 35_000)[stt % 3]
-        total = gross - discount + shipping
+        is_wrong = stt % WRONG_TOTAL_EVERY == WRONG_TOTAL_EVERY - 1
+        total = gross - discount + shipping + is_wrong
+        known.wrong_rows += count if is_wrong else 0
         kind = stt % 20
         if kind == 0:  # cancelled the same day
             status, reason, carrier, delivered = "Đã hủy", "Người mua đổi ý", "", ""

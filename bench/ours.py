@@ -44,7 +44,7 @@ def judge(clock: Clock, dsn: str, export_id: int) -> dict[str, Any]:
         clock.stop()
     return {
         "state": verdict.state, "rows": verdict.rows, "rows_quarantined": verdict.rows_quarantined, "checks": len(verdict.checks),
-        "failed": sorted(check.name for check in verdict.failed),
+        "failed": sorted(check.name for check in verdict.failed), "groups": len({check.rule for check in verdict.checks}),
     }  # fmt: skip
 
 
