@@ -9,13 +9,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import judged, loads, reporting
+from bench import days, judged, loads, reporting, small
 from bench.measuring import Measurement
 from bench.stage import HOME, Stage
 
 #: In the order of the table.
 MEASUREMENTS: dict[str, Callable[[Stage, float], Measurement]] = {
     "csv": loads.csv_load, "json": loads.json_load, "xlsx": loads.workbook, "judge": judged.judge,
+    **days.MEASUREMENTS, **small.MEASUREMENTS,
 }  # fmt: skip
 #: Takes long: only when it is asked for by name.
 ONLY_BY_NAME: set[str] = set()

@@ -45,8 +45,8 @@ class Shop:
 
 @dataclass
 class Known:
-    """What must come out: rows, orders, sums in whole VND, characters of a column, rows of orders that are wrong in themselves, and a digest over some 500 rows spread over the whole (values in
-    the order of the raw columns)."""
+    """What must come out: rows, orders, sums in whole VND, characters of a column, rows of orders that are wrong in themselves, and a digest over some 500
+    rows spread over the whole (values in the order of the raw columns)."""
 
     rows: int = 0
     orders: int = 0

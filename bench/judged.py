@@ -63,7 +63,11 @@ class Loaded:
         told = conn.execute("select state, rows_delivered, rows_quarantined from ops.export where export_id = %s", [self.export_id]).fetchone()
         must_be(told, ("accepted", self.known.rows, self.known.wrong_rows), "the ledger after the judgement")
         query = "select rule_name, rows_failed from ops.check_result where export_id = %s and not passed"
-        must_be(dict(conn.execute(query, [self.export_id]).fetchall()), {"order_total": self.known.wrong_rows} if self.known.wrong_rows else {}, "the rules that failed")
+        must_be(
+            dict(conn.execute(query, [self.export_id]).fetchall()),
+            {"order_total": self.known.wrong_rows} if self.known.wrong_rows else {},
+            "the rules that failed",
+        )
         aside = conn.execute(
             """select count(*) from ops.set_aside_row as a join raw.postmart_orders as r on r.export_id = a.export_id and r.source_row = a.source_row
                where r.stt::integer %% %s = %s""",
@@ -76,7 +80,9 @@ class Loaded:
 
         def run() -> Taken:
             columns = raw_columns(load_contract_of_orders())
-            conditions = [f"select count(*) from raw.postmart_orders where export_id = {self.export_id} and {columns[n % len(columns)]} = '?'" for n in range(scans())]
+            conditions = [
+                f"select count(*) from raw.postmart_orders where export_id = {self.export_id} and {columns[n % len(columns)]} = '?'" for n in range(scans())
+            ]
             with psycopg.connect(self.stage.dsn(self.database)) as conn:
 
                 def work() -> None:

@@ -68,7 +68,77 @@ def read_workbook(clock: Clock, path: str, source: str, dataset: str, day: str) 
     return {"rows": rows, "amount": total}
 
 
-WORKS = {"load": load, "judge": judge, "read_workbook": read_workbook}
+def day(clock: Clock, dsn: str, home: str, world: dict[str, Any], again: bool = False) -> dict[str, Any]:
+    """A day from its sources to its release, step by step as the DAGs' tasks do it; ``again``: nothing new must come of it."""
+    import dbt.adapters.postgres
+    import dbt.cli.main
+    import great_expectations
+    import great_expectations.expectations
+    from kinhteso import checking, contracts, intake, judging, loading, publishing, warehouse
+
+    from bench import worlds
+    from bench.days import stands
+
+    assert dbt and great_expectations and judging and loading and publishing
+    made = stands(worlds.World(**world), dsn, Path(home))
+    steps = worlds.Clock()
+    clock.start()
+    if not again:
+        release = worlds.run_day(made, steps)
+        clock.stop()
+        return {
+            "release": release.release_id,
+            "rows_changed": release.rows_changed,
+            "steps": [[s.name, round(s.seconds, 3), round(s.cpu, 3)] for s in steps.steps],
+        }
+    outbox = worlds.Outbox(made.home / "source")
+    with made.project(), warehouse.connect(dsn, "kinhteso bench") as conn:
+        for contract in (c for c in contracts.all_contracts() if c.source in ("postmart", "voso")):
+            if contract.source == "postmart":
+                arrivals = intake.land_postmart(conn, outbox, made.settings, contract.dataset, worlds.DAY, "bench again")
+            else:
+                pages = worlds.Pages(made.home / "source/voso", worlds.DAY)
+                arrivals = intake.land_voso(conn, lambda: pages, made.settings, contract.dataset, worlds.DAY, "bench again")  # noqa: B023
+            done = intake.load(conn, made.settings, contract.source, contract.dataset) + intake.judge(conn, made.settings, contract.source, contract.dataset)
+            if arrivals.landed or arrivals.refused or done:
+                raise worlds.WrongResult(f"{contract.source} {contract.dataset} was taken again: {arrivals}, {done}")
+        scope = checking.build(dsn, made.settings.first_day, state_dir=made.home / "dbt")
+        if scope is not None:
+            publishing.publish(dsn, scope)
+    clock.stop()
+    return {"built": scope is not None}
+
+
+def resolve(clock: Clock, path: str, to: str) -> dict[str, Any]:
+    """A CSV of addresses to communes, by the command's own function."""
+    from kinhteso import addresses
+    from kinhteso.addresses import files
+
+    resolver = addresses.resolver()
+    clock.start()
+    counts = files.resolve_file(Path(path), Path(to), resolver)
+    clock.stop()
+    return {"rows": sum(counts.rows.values())}
+
+
+def parse_dags(clock: Clock, folder: str) -> dict[str, Any]:
+    """The folder of DAGs as the dag-processor parses it; Airflow and what every DAG file imports are imported before."""
+    import contextlib
+    import io
+
+    with contextlib.redirect_stdout(io.StringIO()):
+        import kinhteso.dagkit
+        from airflow.dag_processing.dagbag import DagBag
+        from airflow.providers.standard.operators import trigger_dagrun
+
+        assert kinhteso.dagkit and trigger_dagrun
+        clock.start()
+        bag = DagBag(folder, collect_dags=True)
+        clock.stop()
+    return {"dags": sorted(bag.dags), "errors": {str(k): v for k, v in bag.import_errors.items()}}
+
+
+WORKS = {"load": load, "judge": judge, "read_workbook": read_workbook, "day": day, "resolve": resolve, "parse_dags": parse_dags}
 
 if __name__ == "__main__":
     main(WORKS)

@@ -92,7 +92,8 @@ class Stage:
     # ---- time and memory ----
 
     def server_cpu_seconds(self) -> float:
-        """CPU that the server and all its backends, present and past, have used."""
+        """CPU that the server and all its backends, present and past, have used. One that ends just now is waited for, else it would be counted nowhere."""
+        time.sleep(0.2)
         postmaster = int((self.server.data / "postmaster.pid").read_text().split()[0])
         return _cpu(postmaster, past=True) + sum(_cpu(pid) for pid in _children().get(postmaster, ()))
 
@@ -101,8 +102,8 @@ class Stage:
         self.settle()
         server, own, started = self.server_cpu_seconds(), _own_cpu(), time.perf_counter()
         more = work()
-        seconds = time.perf_counter() - started
-        return Taken(seconds, _own_cpu() - own + self.server_cpu_seconds() - server, 0.0, more if isinstance(more, dict) else {})
+        seconds, own = time.perf_counter() - started, _own_cpu() - own
+        return Taken(seconds, own + self.server_cpu_seconds() - server, 0.0, more if isinstance(more, dict) else {})
 
     def child(self, python: str | Path, module: str, what: str, **given: Any) -> Taken:
         """Run `python -m module what '{...}'`: it prints a line of JSON with the seconds of its work (imports and start are not in them). Peak memory is of

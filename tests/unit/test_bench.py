@@ -11,7 +11,8 @@ import psycopg
 import pytest
 
 from bench import __main__ as command
-from bench import data, loads, reporting
+from bench import data, days, judged, loads, ours, reporting
+from bench.clock import Clock
 from bench.measuring import Measurement, Ratio, Side, Taken, WrongResult
 from bench.stage import ChildFailed, Stage
 
@@ -74,6 +75,51 @@ def test_a_damaged_result_is_wrong(stage: Stage, source: str) -> None:
                     side.look(conn)
                 conn.rollback()
         side.close()
+
+
+def test_the_judge_has_to_find_what_is_wrong(stage: Stage) -> None:
+    loaded = judged.Loaded(stage, 1_000)
+    assert loaded.known.wrong_rows > 0
+    groups = ours.judge(Clock(), stage.fresh(judged.JUDGED, judged.LOADED), loaded.export_id)["groups"]
+    assert groups > 5
+    assert loaded.scan(lambda: groups)().seconds > 0
+    with psycopg.connect(stage.dsn(judged.JUDGED)) as conn:
+        for damage in (
+            "update ops.export set state = 'rejected' where dataset = 'orders'",
+            "update ops.check_result set passed = true where not passed",
+            "update ops.set_aside_row set source_row = source_row + 100",
+        ):
+            loaded.look(conn)
+            conn.execute(damage)  # type: ignore[call-overload]
+            with pytest.raises(WrongResult):
+                loaded.look(conn)
+            conn.rollback()
+
+
+def test_cells_of_the_script_are_held_against_ours() -> None:
+    told = {"06505": {"commune_code": "06505", "stores": 2, "completeness": "FULL"}, "06475": {"commune_code": "06475", "stores": 1, "completeness": "FULL"}}
+    script = {code: {k: v for k, v in row.items() if k != "completeness"} for code, row in told.items()}
+    assert days.differ(told, script) == []
+    assert days.differ(told, {"06505": script["06505"]}) == ["commune 06475 is told by one side only"]
+    assert days.differ(told, script | {"06475": script["06475"] | {"stores": 3}}) == ["06475 stores: 1 here, 3 by the script"]
+    assert days.differ(told, script | {"06475": {"commune_code": "06475"}}) == ["06475 stores: 1 here, None by the script"]
+
+
+def test_what_is_written_anew_is_seen(stage: Stage) -> None:
+    dsn, landing = stage.fresh("bench_quiet"), stage.home / "quiet"
+    landing.mkdir()
+    (landing / "file").write_text("as it came")
+    before = days.stamps(dsn, landing)
+    with psycopg.connect(dsn, autocommit=True) as conn:
+        conn.execute("insert into raw.postmart_stores (export_id, source_row) values (1, 1)")
+        one = days.stamps(dsn, landing)
+        conn.execute("update raw.postmart_stores set source_row = source_row")  # the same values, another version of the row
+    two = days.stamps(dsn, landing)
+    (landing / "file").write_text("as it came")
+    assert before["rows"] != one["rows"] != two["rows"]
+    assert two["rows"] == days.stamps(dsn, landing)["rows"]
+    assert days.stamps(dsn, landing)["files"] != two["files"]
+    stage.drop("bench_quiet")
 
 
 def test_a_wrong_result_ends_the_bench_and_takes_its_state_away() -> None:
