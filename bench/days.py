@@ -1,4 +1,4 @@
-"""Whole days: beside a hand-written script, on long and short histories, and again with nothing new."""
+"""Whole days: beside a hand-written script, and again with nothing new. On histories of other lengths: `bench.history`."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class History:
         with psycopg.connect(stage.dsn(self.name), autocommit=True) as conn:
             conn.execute("vacuum analyze")
         stage.drop(self.base)
-        stage._admin(f"alter database {self.name} rename to {self.base}")  # dbt has parsed for the name that the copies bear
+        stage.admin(f"alter database {self.name} rename to {self.base}")  # dbt has parsed for the name that the copies bear
 
     def _rival(self) -> None:
         """The rival's tables of the evening before, and the day's files unpacked for it: sheets and archives as plain CSV."""
@@ -153,22 +153,6 @@ def beside_rival(stage: Stage, size: float) -> Measurement:
     return Measurement("day", title, sides, ratios, "lines", history.finish)
 
 
-def on_history(stage: Stage, size: float) -> Measurement:
-    """The same day on 1,000 days of history and on 10."""
-    lines, stores = (2_000, 1_500) if size >= 0.1 else (200, 400)
-    long, short = (History(stage, worlds.long(days, lines, stores)) for days in (max(20, int(1000 * size)), 10))
-    sides = [
-        Side(f"on {h.world.days} days of history", lines, h.run, h.check, h.close, note=f"{h.world.days * lines:,} order lines before") for h in (short, long)
-    ]
-
-    def finish() -> None:
-        short.finish()
-        long.finish()
-
-    ratio = Ratio(f"the same day on {long.world.days} days of history, beside 10", sides[1].name, sides[0].name, "seconds", 1.2)
-    return Measurement("history", f"A day of {lines:,} new order lines on long and short histories", sides, [ratio], "lines", finish)
-
-
 #: Where nothing may be written when nothing has come: rows are told by where they lie and which transaction wrote them.
 QUIET = ["raw", "intermediate", "core", "kpi", "bi"]
 
@@ -207,4 +191,4 @@ def unchanged(stage: Stage, size: float) -> Measurement:
     return Measurement("unchanged", "An unchanged day, run again", [side], [ratio], "lines", history.finish)
 
 
-MEASUREMENTS: dict[str, Callable[[Stage, float], Measurement]] = {"day": beside_rival, "history": on_history, "unchanged": unchanged}
+MEASUREMENTS: dict[str, Callable[[Stage, float], Measurement]] = {"day": beside_rival, "unchanged": unchanged}

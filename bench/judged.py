@@ -123,5 +123,5 @@ def judge(stage: Stage, size: float) -> Measurement:
         Side("sequential scans", rows, loaded.scan(groups), lambda: None, note="`select count(*) … where` a column is a value; one per group, one connection"),
     ]
     notes = ["A group is a rule of the contract (Q03, Q04, Q06, F28, …): what its expectations ask of a row could be asked in one query."]
-    ratio = Ratio("judging, beside one sequential scan per group of expectations", "kinhteso", "sequential scans", "seconds", 1.5)
+    ratio = Ratio("judging, beside a sequential scan per group of rules", "kinhteso", "sequential scans", "seconds", 1.5)
     return Measurement("judge", f"Judging {rows:,} order lines with the full suite", sides, [ratio], finish=finish, notes=notes)

@@ -169,9 +169,9 @@ def csv_load(stage: Stage, size: float) -> Measurement:
             sides.append(Side(name, few, peer.run, peer.check, peer.close, rounds=rounds, note=f"{few:,} rows"))
     ratios = [
         Ratio("raw load of an order export, beside \\copy", "kinhteso", "psql \\copy", "rate", 0.7),
-        Ratio("beside dlt's read_csv", "kinhteso", "dlt, read_csv", "rate", 25),
-        Ratio("beside dlt's Arrow way", "kinhteso", "dlt, Arrow", "rate", 4),
-        Ratio("beside pandas to_sql", "kinhteso", "pandas to_sql", "rate", 20),
+        Ratio("the same, beside dlt's read_csv", "kinhteso", "dlt, read_csv", "rate", 25),
+        Ratio("the same, beside dlt's Arrow way", "kinhteso", "dlt, Arrow", "rate", 4),
+        Ratio("the same, beside pandas to_sql", "kinhteso", "pandas to_sql", "rate", 20),
     ]
     return Measurement("csv", f"Raw load of {rows:,} order lines (ZIP of CSV parts)", sides, ratios)
 
@@ -235,8 +235,8 @@ def workbook(stage: Stage, size: float) -> Measurement:
         ]
     ratios = [
         Ratio("a workbook, beside calamine alone", "kinhteso", "calamine", "seconds", 1.3),
-        Ratio("memory of it, beside calamine alone", "kinhteso", "calamine", "peak_mb", 1.0),
-        Ratio("a workbook, beside openpyxl", "kinhteso", "openpyxl", "rate", 5),
-        Ratio("a workbook, beside pandas read_excel + to_sql", "kinhteso", "pandas read_excel + to_sql", "rate", 20),
+        Ratio("its memory, beside calamine alone", "kinhteso", "calamine", "peak_mb"),
+        Ratio("the same, beside openpyxl", "kinhteso", "openpyxl", "rate"),
+        Ratio("the same, beside pandas read_excel + to_sql", "kinhteso", "pandas read_excel + to_sql", "rate"),
     ]
     return Measurement("xlsx", f"Reading a workbook of {rows:,} rows × 25 columns", sides, ratios)

@@ -55,13 +55,13 @@ class Side:
 @dataclass(frozen=True)
 class Ratio:
     """What is wanted of ``ours`` beside ``peer``. ``of``: "rate" (units per second, at least ``wanted`` times the peer's), "seconds" or "peak_mb" (at
-    most ``wanted`` times), "time" (seconds of ours, at most ``wanted``, without a peer)."""
+    most ``wanted`` times), "time" (seconds of ours, at most ``wanted``, without a peer). ``wanted`` none: told, and nothing is wanted."""
 
     label: str
     ours: str
     peer: str
     of: str
-    wanted: float
+    wanted: float | None = None
 
     def value(self, sides: dict[str, Side]) -> float:
         """The ratio of the medians."""
@@ -71,8 +71,10 @@ class Ratio:
         peer = sides[self.peer]
         return ours.rate / peer.rate if self.of == "rate" else ours.median(self.of) / max(peer.median(self.of), 1e-9)
 
-    def is_reached(self, value: float) -> bool:
-        """Whether ``value`` is what was wanted."""
+    def is_reached(self, value: float) -> bool | None:
+        """Whether ``value`` is what was wanted; none where nothing is."""
+        if self.wanted is None:
+            return None
         return value >= self.wanted if self.of == "rate" else value <= self.wanted
 
 

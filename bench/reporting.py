@@ -65,6 +65,8 @@ _SAYS = {"rate": ("{:.2f} ×", "≥ {:g} ×"), "seconds": ("{:.2f} ×", "≤ {:g
 
 def _wanted(ratio: dict[str, Any]) -> tuple[str, str, str]:
     value, wanted = _SAYS[ratio["of"]]
+    if ratio["wanted"] is None:
+        return value.format(ratio["value"]), "", ""
     return value.format(ratio["value"]), wanted.format(ratio["wanted"]), "yes" if ratio["reached"] else "**no**"
 
 
@@ -83,7 +85,7 @@ def in_words(results: dict[str, Any], names: list[str]) -> str:
             )
         for ratio in one["ratios"]:
             value, wanted, reached = _wanted(ratio)
-            lines.append(f"  → {ratio['label']}: {value}, wanted {wanted}: {reached.strip('*')}")
+            lines.append(f"  → {ratio['label']}: {value}" + (f", wanted {wanted}: {reached.strip('*')}" if wanted else ""))
         lines += [f"  {note}" for note in one["notes"]]
     return "\n".join(lines) + "\n"
 

@@ -35,7 +35,7 @@ def memory(stage: Stage, size: float) -> Measurement:
     def pair(what: str, unit: int, side: Callable[[int, str], Side]) -> None:
         both = [side(n, f"{what}, {n:,}") for n in (unit, unit * 10)]
         sides.extend(both)
-        ratios.append(Ratio(f"memory of a worker at 10 × the rows: {what}", both[1].name, both[0].name, "peak_mb", 1.1))
+        ratios.append(Ratio(f"memory at 10 × the rows: {what}", both[1].name, both[0].name, "peak_mb", 1.1))
 
     def csv_side(rows: int, name: str) -> Side:
         archive, _, known = data.order_export(stage.data, rows)
@@ -182,8 +182,8 @@ def airflow(stage: Stage, size: float) -> Measurement:
     end = Side("a day, end to end", 1, of("end", 0), check, rounds=len(days), note="from the first run's trigger to the end of the last")
     work = Side("its work", 1, of("work", 2), check, lambda: None, rounds=len(days), note="all its tasks' seconds, as Airflow has them, one after the other")
     ratios = [
-        Ratio("Airflow on top: a day of the campaign beside the sum of its tasks", end.name, work.name, "seconds", 1.5),
-        Ratio("a day of the campaign, end to end", end.name, "", "time", 60.0),
+        Ratio("a campaign's day in Airflow, beside the sum of its tasks", end.name, work.name, "seconds", 1.5),
+        Ratio("a campaign's day in Airflow, end to end", end.name, "", "time", 60.0),
     ]
     title = f"The campaign's days {days[0]} to {days[-1]} through Airflow (PostgreSQL as in the demo: not durable)"
     return Measurement("airflow", title, [end, work], ratios, "days", lambda: shutil.rmtree(home, ignore_errors=True), notes)

@@ -67,27 +67,28 @@ class Stage:
 
     def _template(self) -> None:
         self.drop("bench_template")
-        self._admin("create database bench_template")
+        self.admin("create database bench_template")
         with warehouse.connect(self.dsn("bench_template")) as conn:
             warehouse.migrate(conn)
 
-    def _admin(self, statement: str) -> None:
-        with psycopg.connect(self.server.dsn(), autocommit=True) as conn:
-            conn.execute(statement)  # type: ignore[call-overload]
-
     def drop(self, name: str) -> None:
         """Away with a database."""
-        self._admin(f"drop database if exists {name} with (force)")
+        self.admin(f"drop database if exists {name} with (force)")
+
+    def admin(self, statement: str) -> None:
+        """A statement of the server's owner."""
+        with psycopg.connect(self.server.dsn(), autocommit=True) as conn:
+            conn.execute(statement)  # type: ignore[call-overload]
 
     def fresh(self, name: str, template: str = "bench_template", *, by_copy: bool = False) -> str:
         """DSN of a new database, a copy of ``template`` (`template0`: an empty one). ``by_copy``: file by file, for large ones."""
         self.drop(name)
-        self._admin(f"create database {name} template {template}" + (" strategy file_copy" if by_copy else ""))
+        self.admin(f"create database {name} template {template}" + (" strategy file_copy" if by_copy else ""))
         return self.dsn(name)
 
     def settle(self) -> None:
         """Write out what the last run left in the server, so that it is not counted to the next."""
-        self._admin("checkpoint")
+        self.admin("checkpoint")
 
     # ---- time and memory ----
 

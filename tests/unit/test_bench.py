@@ -149,9 +149,10 @@ def test_a_process_that_fails_is_told(stage: Stage) -> None:
         (Ratio("", "ours", "peer", "seconds", 1.0), 1.0, True),
         (Ratio("", "ours", "peer", "peak_mb", 1.1), 1.5, False),
         (Ratio("", "ours", "", "time", 1.9), 2.0, False),
+        (Ratio("", "ours", "peer", "seconds"), 1.0, None),  # only told
     ],
 )
-def test_ratios_are_of_medians(ratio: Ratio, value: float, reached: bool) -> None:
+def test_ratios_are_of_medians(ratio: Ratio, value: float, reached: bool | None) -> None:
     ours = Side("ours", 100, lambda: Taken(0), lambda: None, taken=[Taken(s, 0, 30) for s in (9.0, 2.0, 1.0)])
     peer = Side("peer", 200, lambda: Taken(0), lambda: None, taken=[Taken(2.0, 0, 20)])
     assert ratio.value({"ours": ours, "peer": peer}) == pytest.approx(value)
