@@ -171,6 +171,9 @@ class Lazily:
             self.one.ends()
 
 
+#: Sizes of the country, smallest first.
+SCALES = (0.01, 0.1, 1.0)
+MEASUREMENTS: dict[str, Callable[[Stage, float], Measurement]] = {"growth": growth, "national": country(SCALES)}
 WORKS = {"day": day}
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What BI asks of `bi`, as the SQL that a BI tool sends, each beside a look-up of the same rows by their places in the table.
+"""What BI asks of `bi`, as the SQL that a BI tool sends, each beside a look-up of the same rows by their places in the table, in the same order.
 
 A question may take three times as long as that look-up. Times are the executor's (explain analyze, everything in memory), medians of several runs.
 """
@@ -91,7 +91,7 @@ def ask(dsn: str, day: date, commune: str | None = None) -> list[Answer]:
             places = [row[0] for row in conn.execute(f"select ctid from bi.{question.table} where {question.where} order by {question.order}")]  # type: ignore[arg-type]
             if not places:
                 raise AssertionError(f"{question.name}: nothing answers {question.sql}")
-            lookup = _milliseconds(conn, f"select {question.columns} from bi.{question.table} where ctid = any(%s::tid[])", [places])
+            lookup = _milliseconds(conn, f"select {question.columns} from bi.{question.table} where ctid = any(%s::tid[]) order by {question.order}", [places])
             taken = _milliseconds(conn, question.sql)
             plan = "\n".join(row[0] for row in conn.execute(f"explain (analyze, buffers, timing off) {question.sql}"))  # type: ignore[arg-type]
             answers.append(Answer(question, len(places), taken, lookup, plan))

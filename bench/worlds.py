@@ -32,6 +32,8 @@ from kinhteso.platforms import postmart, voso
 from kinhteso.settings import Settings
 from psycopg import sql
 
+from bench import questions
+
 HERE = Path(__file__).parent
 DAY = date(2024, 4, 15)
 PHONE_KEY = "bench-pepper"
@@ -88,7 +90,7 @@ def national(scale: float = 1.0, days: int = 20) -> World:
     """The country before 2025, or a part of it: 10,600 communes in 705 districts, 27 M households in the forms' totals, 1 M new lines a day."""
     communes = max(210, round(10_600 * scale))
     return World(
-        f"national_{round(1 / scale)}", days, round(1_000_000 * scale) // 20 * 20, max(200, round(50_000 * scale) // 200 * 200), communes, hamlets=8,
+        f"national_{round(1 / scale)}", days, max(200, round(1_000_000 * scale) // 20 * 20), max(200, round(50_000 * scale) // 200 * 200), communes, hamlets=8,
         registered=round(27_000_000 * communes / 10_600),
     )  # fmt: skip
 
@@ -148,7 +150,7 @@ def make_project(world: World, home: Path) -> list[dict[str, str]]:
     invented = world.communes - len(communes)
     if invented > 0:
         units, successions, found = [], [], []
-        per_district = -(-invented // 694) if invented > 694 else 1
+        per_district = 15  # 694 districts for the whole
         for n in range(invented):
             code, district = f"{50_000 + n}", 200 + n // per_district
             name, district_name = f"Xã Giả định {code}", f"Huyện Giả định {district}"
@@ -723,8 +725,9 @@ def server(home: Path, memory_gb: int) -> Iterator[tuple[Any, int]]:
         one.stop()
 
 
-def run(world: World, home: Path, postgres: Any, postmaster: int) -> dict[str, Any]:
-    """Make a world, build its history, let the day arrive and run it; every result is checked. Gives what was measured."""
+def run(world: World, home: Path, postgres: Any, postmaster: int, plans: Path | None = None) -> dict[str, Any]:
+    """Make a world, build its history, let the day arrive and run it, ask what BI asks; every result is checked. Gives what was measured; ``plans``: a file
+    to which the questions and their plans are added."""
     with psycopg.connect(postgres.dsn(), autocommit=True) as admin:
         admin.execute(f"drop database if exists {world.name} with (force)")
     info = postgres.database(world.name)
@@ -740,11 +743,17 @@ def run(world: World, home: Path, postgres: Any, postmaster: int) -> dict[str, A
     release = run_day(made, clock)
     with setup.step("check again"):
         cells += check(made, DAY)
-    with psycopg.connect(dsn) as conn:
+    with psycopg.connect(dsn, autocommit=True) as conn:
+        conn.execute("vacuum analyze bi.kpi_commune_daily, bi.kpi_district_daily, bi.target_progress_daily")  # autovacuum does so overnight
         (database,) = conn.execute("select pg_database_size(current_database())").fetchone() or (0,)
+    answers = questions.ask(dsn, DAY)
+    if plans:
+        with plans.open("a", encoding="utf-8") as out:
+            out.write(f"\n## {world.name}\n\n{questions.as_text(answers)}\n")
     return {
         "world": asdict(world), "setup": [asdict(s) for s in setup.steps], "day": [asdict(s) for s in clock.steps], "total": asdict(clock.total()),
         "delivered_bytes": size, "database_bytes": database, "cells_checked": cells, "rows_changed": release.rows_changed,
+        "questions": [{"name": a.question.name, "rows": a.rows, "ms": a.ms, "lookup_ms": a.lookup_ms, "ratio": a.ratio} for a in answers],
     }  # fmt: skip
 
 
@@ -768,6 +777,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for kind in (province, country):
         kind.add_argument("--home", type=Path, help="where the data lie, which stay there; else a folder that is removed")
         kind.add_argument("--memory", type=int, default=24, help="GB of the machine")
+        kind.add_argument("--plans", type=Path, help="Markdown file to which BI's questions and their plans are added")
         kind.add_argument("--results", type=Path, help="JSON of what was measured, a line per world")
     given = parser.parse_args(arguments)
     worlds = [long(n, given.lines, given.stores) for n in given.days] if given.kind == "long" else [national(s, given.days) for s in given.scale]
@@ -776,7 +786,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         home.mkdir(parents=True, exist_ok=True)
         with server(home / "postgres", given.memory) as (postgres, postmaster):
             for world in worlds:
-                measured = run(world, home, postgres, postmaster)
+                measured = run(world, home, postgres, postmaster, given.plans)
                 told(measured)
                 if given.results:
                     with given.results.open("a", encoding="utf-8") as out:
@@ -792,6 +802,8 @@ def told(measured: dict[str, Any]) -> None:
     for part in ("setup", "day"):
         for step in measured[part]:
             print(f"  {part:5} {step['name']:32} {step['seconds']:8.2f} s   CPU {step['cpu']:8.2f} s here, {step['cpu_database']:8.2f} s in the database")
+    for question in measured["questions"]:
+        print(f"  asked {question['name']:32} {question['ms']:8.2f} ms, {question['ratio']:.2f} x a look-up of the same {question['rows']:,} rows")
     total = measured["total"]
     print(f"  total of the day {total['seconds']:.2f} s, CPU {total['cpu'] + total['cpu_database']:.2f} s", flush=True)
 

@@ -122,7 +122,9 @@ def _create(conn: psycopg.Connection[Any], table: Published, columns: list[catal
     key = sql.SQL(", ").join(map(sql.Identifier, table.key))
     conn.execute(sql.SQL("create table bi.{} ({}, primary key ({}))").format(sql.Identifier(table.name), body, key))
     if "date" in table.key and table.key != ("date",):
-        conn.execute(sql.SQL("create index on bi.{} (date)").format(sql.Identifier(table.name)))
+        # Who asks for a day's targets asks for one level of units: of a day's rows nine in ten are hamlets.
+        day = ("date", *(name for name in ("level", "indicator") if name in table.key))
+        conn.execute(sql.SQL("create index on bi.{} ({})").format(sql.Identifier(table.name), catalog.listed(day)))
 
 
 def _keyed(conn: psycopg.Connection[Any]) -> None:
