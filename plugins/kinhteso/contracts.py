@@ -72,6 +72,8 @@ class Contract:
     key: tuple[str, ...] = ()
     row_group: str | None = None
     expectations: tuple[dict[str, Any], ...] = ()
+    #: name -> a query of one row over the typed row, to whose columns conditions refer as name.column: what several of them ask of a nested value
+    facts: dict[str, str] = field(default_factory=dict)
     limits: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -110,7 +112,7 @@ def parse(text: str, where: str) -> Contract:
     if doubled := {c.name for c in columns if sum(c.name == other.name for other in columns) > 1}:
         raise ContractError(f"{where}: columns named twice: {sorted(doubled)}")
     lists = {"key": tuple(given.get("key") or ()), "expectations": tuple(given.get("expectations") or ())}
-    maps = {name: given.get(name) or {} for name in ("file", "api", "form", "limits")}
+    maps = {name: given.get(name) or {} for name in ("file", "api", "form", "facts", "limits")}
     return Contract(**{**given, **lists, **maps, "columns": columns})
 
 

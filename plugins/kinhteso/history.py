@@ -19,7 +19,6 @@ import yaml
 
 from kinhteso import contracts, ledger
 from kinhteso.judging import SAMPLE, Check, seed_path
-from kinhteso.warehouse import raw_columns
 
 NAMES = ("volume_same_weekday", "empty_day", "null_rate")
 
@@ -50,12 +49,12 @@ def is_harvest(day: date) -> bool:
     return any(season["from"] <= f"{day:%m-%d}" <= season["to"] for season in _settings().get("harvest") or [])
 
 
-def checks(conn: psycopg.Connection[Any], export: ledger.Export, contract: Any) -> list[Check]:
-    """Hold the rows in pg_temp.judged against history, and keep their profile for the days to come. Registers have no daily history."""
+def checks(conn: psycopg.Connection[Any], export: ledger.Export, contract: Any, rows: int, nulls: Mapping[str, int]) -> list[Check]:
+    """Hold the judged rows (how many, and in how many of them each column is empty) against history, and keep that for the days to come. Registers
+    have no daily history."""
     if export.source == "registers" or export.unit:
         return []
     given = limits(contract)
-    rows, nulls = _profile(conn, contract)
     ended = {name for c in contract.columns if c.empty_from and c.empty_from <= export.business_day for name in c.raw_names}
     conn.execute(
         "insert into ops.export_profile (export_id, rows, nulls) values (%s, %s, %s)"
@@ -123,13 +122,6 @@ def null_rates(rows: int, nulls: Mapping[str, int], before: Mapping[str, tuple[i
         return None
     says = f"no column is empty in more rows than in the last {limit['days']} days, by over {limit['jump']:.0%} or wholly"
     return Check("F48", NAMES[2], "fail", says, not told, len(told), len(nulls), tuple(told[:SAMPLE]), round(worst, 6), limit["jump"])
-
-
-def _profile(conn: psycopg.Connection[Any], contract: Any) -> tuple[int, dict[str, int]]:
-    names = raw_columns(contract)
-    given = ", ".join(f'count("{name}")' for name in names)
-    total, *counts = conn.execute(f"select count(*), {given} from pg_temp.judged").fetchone()  # type: ignore[arg-type,misc]
-    return total, {name: total - count for name, count in zip(names, counts, strict=True)}
 
 
 _PAST = """e.source = %(source)s and e.dataset = %(dataset)s and e.state = 'accepted' and e.unit = '' and e.export_id <> %(id)s

@@ -4,7 +4,8 @@ One suite per dataset, built from its contract: what the columns say (required, 
 the explicit `expectations:` of expectations/<source>/<dataset>.yml. Great Expectations reads the rows of one export from raw, less what the
 load has set aside, and its failures decide by outcome: reject refuses the delivery, quarantine sets rows aside, fail keeps the data and fails the
 run, warn tells. Which rows fail is found by the same conditions in SQL, set-based; if the two ever count differently, nothing is decided and the
-task fails. Shares (`limits:`) and what needs history (kinhteso.history) are counted after that.
+task fails. The rows are read and parsed once, into the temporary table `judged` with a column per condition (`groups` says what is asked together).
+Shares (`limits:`) and what needs history (kinhteso.history) are counted after that.
 
 Verdict, results, quarantine and the move in the ledger are one transaction. Great Expectations is imported inside the functions: it takes
 seconds, and most tasks do not need it.
@@ -72,7 +73,8 @@ class Rule:
     bad: str = ""  # condition on the judged rows
     query: str = ""  # instead of `bad`: a query of offending things; {batch} are the judged rows
     native: tuple[str, dict[str, Any]] | None = None  # expectation class and its arguments
-    flag: str = ""  # expression over the typed row, kept in the judged rows under `column`
+    flag: str = ""  # condition over the typed row, kept in the judged rows as flag__<name>: null where it does not hold
+    shown: str = ""  # instead: an expression over the typed row, kept under the column that is asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,30 +189,53 @@ def _verdict_on_file(conn: psycopg.Connection, export: ledger.Export) -> Verdict
     return Verdict(export.export_id, export.state, export.rows_delivered or 0, export.rows_quarantined or 0, checks, 0.0, export.reason)
 
 
-def _judge(conn: psycopg.Connection, export: ledger.Export, contract: Any, started: float) -> Verdict:
-    from kinhteso import history
-
+def _scope(conn: psycopg.Connection, export: ledger.Export, contract: Any) -> _Scope:
     scope = _Scope(export, contract)
     scope.words = _words_found(conn, export, contract)
     scope.stores = _reference(conn, export, "stores")
     scope.previous = ledger.latest_accepted(conn, export.source, export.dataset, export.business_day)
-    rules = suite(scope)
-    rows_query = judged_rows(scope, rules)
+    return scope
 
-    asked = _ask_great_expectations(conn, export, rows_query, rules)
+
+def groups(conn: psycopg.Connection, export: ledger.Export, contract: Any) -> dict[str, str]:
+    """What judging is measured against: per group of expectations, those that one query can answer, the one scan over raw that does, without keeping
+    anything. `rows`: each condition over a row by itself; `neighbours`: those over the rows of an order or of a key; and each query by itself.
+    A query gives the number of rows and, per condition in the order of the suite, how many fail.
+    """
+    scope = _scope(conn, export, contract)
+    rules = suite(scope)
+    beside = [rule for rule in rules if " over (" in rule.flag]
+    of_rows = [rule for rule in rules if not rule.query and rule not in beside]
+    found = {
+        name: f"select count(*), {', '.join(f'count(*) filter (where {rule.bad})' for rule in some)} from ({judged_rows(scope, some)}) as judged"
+        for name, some in (("rows", of_rows), ("neighbours", beside))
+        if some
+    }
+    judged = f"({judged_rows(scope, [])})"
+    return found | {rule.name: f"select count(*) from ({rule.query.replace('{batch}', judged)}) as failing" for rule in rules if rule.query}
+
+
+def _judge(conn: psycopg.Connection, export: ledger.Export, contract: Any, started: float) -> Verdict:
+    from kinhteso import history
+
+    scope = _scope(conn, export, contract)
+    rules = suite(scope)
+
     conn.execute("drop table if exists pg_temp.judged")
-    conn.execute("create temporary table judged on commit drop as " + rows_query)  # type: ignore[arg-type]
-    checks, rejected, before = _count(conn, export, rules, asked), [], _rows_aside(conn, export)
+    conn.execute("create temporary table judged on commit drop as " + judged_rows(scope, rules))  # type: ignore[arg-type]
+    asked = _ask_great_expectations(conn, export, rules)
+    counted = _count(conn, contract, rules)
+    checks, rejected, before = _checks(conn, export, rules, asked, counted), [], _rows_aside(conn, export)
     with conn.transaction() as moves:
         _set_aside(conn, export, contract, [rule for rule, check in zip(rules, checks, strict=True) if rule.outcome == "quarantine" and not check.passed])
-        checks += _limits(conn, scope, rules) + history.checks(conn, export, contract)
+        checks += _limits(conn, scope, rules, checks) + history.checks(conn, export, contract, counted.rows, counted.nulls)
         rejected = [check for check in checks if not check.passed and check.outcome == "reject"]
         if rejected and export.state == "accepted":
             raise psycopg.Rollback(moves)
     _store_results(conn, export, checks)
     conn.execute("drop table pg_temp.judged")
 
-    counted = ledger.store_counts(conn, export.export_id)
+    stored = ledger.store_counts(conn, export.export_id)
     conn.execute("update ops.export set judged_at = now() where export_id = %s", [export.export_id])
     reason = _for_a_person(export, contract, rejected, checks) if rejected else None
     if export.state == "accepted":
@@ -226,7 +251,7 @@ def _judge(conn: psycopg.Connection, export: ledger.Export, contract: Any, start
         conn.execute("update ops.export set state = 'judged', reason = null where export_id = %s", [export.export_id])
         ended = ledger.accept(conn, export.export_id)
     seconds = time.monotonic() - started
-    verdict = Verdict(export.export_id, ended.state, counted["held"], counted["quarantined"], tuple(checks), seconds, ended.reason)
+    verdict = Verdict(export.export_id, ended.state, stored["held"], stored["quarantined"], tuple(checks), seconds, ended.reason)
     log.info(
         "%s: %s, %s rows, %s quarantined, %s of %s checks failed, %.1f s",
         export.label, ended.state, verdict.rows, verdict.rows_quarantined, len(verdict.failed), len(checks), seconds,
@@ -298,7 +323,7 @@ def _column_rules(scope: _Scope, column: Any) -> list[Rule]:
         says = f"{heading} must be {_TYPE_IN_WORDS[column.type]}"
         rules.append(
             _native("Q03", f"{name}_type", says, "ExpectColumnValuesToBeNull", f"unread__{name}", f'"unread__{name}" is not null',
-                    flag=f'case when "{name}" is null then "raw__{name}" end')
+                    shown=f'case when "{name}" is null then "raw__{name}" end')
         )  # fmt: skip
     pattern = "^[0-9a-f]{64}$" if column.type == "hex64" else column.pattern
     if pattern:
@@ -317,8 +342,8 @@ def _column_rules(scope: _Scope, column: Any) -> list[Rule]:
     return rules
 
 
-def _native(rule: str, name: str, says: str, expectation: str, column: str, bad: str, outcome: str = "quarantine", flag: str = "", **arguments: Any) -> Rule:
-    return Rule(rule, name, outcome, says, bad, native=(expectation, {"column": column, **arguments}), flag=flag)
+def _native(rule: str, name: str, says: str, expectation: str, column: str, bad: str, outcome: str = "quarantine", shown: str = "", **arguments: Any) -> Rule:
+    return Rule(rule, name, outcome, says, bad, native=(expectation, {"column": column, **arguments}), shown=shown)
 
 
 def _key_rules(contract: Any) -> list[Rule]:
@@ -331,9 +356,10 @@ def _key_rules(contract: Any) -> list[Rule]:
             Rule(
                 "Q04", "key_unique", "quarantine",
                 f"a {contract.row_group} must come in one block with one set of order values; blocks of it that differ cannot both be right",
-                '"flag__key_unique"',
+                '"flag__key_unique" is not null',
+                native=("ExpectColumnValuesToBeNull", {"column": "flag__key_unique"}),
                 flag=f"{group} is not null and (max(source_row) {over} - min(source_row) {over} + 1 <> count(*) {over}"
-                f" or min(md5(row({head})::text)) {over} <> max(md5(row({head})::text)) {over})",
+                f" or min(hash_record_extended(row({head}), 0)) {over} <> max(hash_record_extended(row({head}), 0)) {over})",
             )
         ]  # fmt: skip
     if not contract.key:
@@ -341,7 +367,7 @@ def _key_rules(contract: Any) -> list[Rule]:
     says = f"the key ({', '.join(contract.key)}) must be unique; rows of one key that differ cannot both be right"
     return [
         Rule(
-            "Q04", "key_unique", "quarantine", says, '"flag__key_unique"', native=("ExpectColumnValuesToBeUnique", {"column": "row_key"}),
+            "Q04", "key_unique", "quarantine", says, '"flag__key_unique" is not null', native=("ExpectColumnValuesToBeUnique", {"column": "row_key"}),
             flag="row_key is not null and count(*) over (partition by row_key) > 1",
         )
     ]  # fmt: skip
@@ -362,7 +388,10 @@ def _explicit(scope: _Scope, given: dict[str, Any]) -> Rule | None:
         if given["outcome"] == "quarantine":
             raise ValueError(f"{name}: a query cannot name rows to quarantine; use `rows`")
         return Rule(str(given["rule"]), name, given["outcome"], says, query=_fill(scope, given["query"]))
-    return Rule(str(given["rule"]), name, given["outcome"], says, f'"flag__{name}"', flag=f"coalesce(({_fill(scope, given['rows'])}), false)")
+    return Rule(
+        str(given["rule"]), name, given["outcome"], says, f'"flag__{name}" is not null', native=("ExpectColumnValuesToBeNull", {"column": f"flag__{name}"}),
+        flag=_fill(scope, given["rows"]),
+    )  # fmt: skip
 
 
 _PLACEHOLDER = re.compile(r"\{([a-z_]+(?:\.[A-Za-z0-9_]+)*)\}")
@@ -462,21 +491,32 @@ def _seed_words(source: str, domain: str) -> list[dict[str, str]]:
 
 
 def _words_found(conn: psycopg.Connection, export: ledger.Export, contract: Any) -> dict[str, dict[str, str]]:
-    """For each column of words: the spellings of this export that the seed knows, compared as parse.word() does, and what they mean."""
-    found: dict[str, dict[str, str]] = {}
-    for column in contract.columns:
-        if not (column.keep and column.words):
-            continue
-        seed = _seed_words(contract.source, column.words)
-        rows = conn.execute(
-            sql.SQL(
-                """with d as (select distinct {column} as spelling from {table} where export_id = %s and {column} is not null)
-                   select d.spelling, min(w.canonical) from d
-                   join unnest(%s::text[], %s::text[]) as w (word, canonical) on parse.word(w.word) = parse.word(d.spelling) group by 1"""
-            ).format(column=sql.Identifier(column.name), table=sql.Identifier("raw", f"{contract.source}_{contract.dataset}")),
-            [export.export_id, [row["word"] for row in seed], [row["canonical"] for row in seed]],
-        ).fetchall()
-        found[column.name] = dict(rows)
+    """For each column of words: the spellings of this export that the seed knows, compared as parse.word() does, and what they mean; one look at the rows."""
+    columns = {column.name: column.words for column in contract.columns if column.keep and column.words}
+    if not columns:
+        return {}
+    seeds = {name: _seed_words(contract.source, domain) for name, domain in columns.items()}
+    known = [(name, row["word"], row["canonical"]) for name, rows in seeds.items() for row in rows]
+    names = [sql.Identifier(name) for name in columns]
+    spelling = sql.SQL("case {} end").format(sql.SQL(" ").join(sql.SQL("when grouping({0}) = 0 then {0}").format(name) for name in names))
+    heading = sql.SQL("case {} end").format(
+        sql.SQL(" ").join(sql.SQL("when grouping({}) = 0 then {}").format(sql.Identifier(name), sql.Literal(name)) for name in columns)
+    )
+    found: dict[str, dict[str, str]] = {name: {} for name in columns}
+    for name, word, canonical in conn.execute(
+        sql.SQL(
+            """with d as (select {heading} as heading, {spelling} as spelling from {table} where export_id = %s group by grouping sets ({sets}))
+               select d.heading, d.spelling, min(w.canonical) from d
+               join unnest(%s::text[], %s::text[], %s::text[]) as w (heading, word, canonical)
+                 on w.heading = d.heading and parse.word(w.word) = parse.word(d.spelling)
+               where d.spelling is not null group by 1, 2"""
+        ).format(
+            heading=heading, spelling=spelling, table=sql.Identifier("raw", f"{contract.source}_{contract.dataset}"),
+            sets=sql.SQL(", ").join(sql.SQL("({})").format(name) for name in names),
+        ),
+        [export.export_id, *([list(part) for part in zip(*known, strict=True)] if known else [[], [], []])],
+    ):  # fmt: skip
+        found[name][word] = canonical
     return found
 
 
@@ -507,8 +547,9 @@ def judged_rows(scope: _Scope, rules: Sequence[Rule]) -> str:
     flags = []
     for rule in rules:
         if rule.flag:
-            column_name = rule.native[1]["column"] if rule.native and rule.native[1]["column"].startswith("unread__") else f"flag__{rule.name}"
-            flags.append(f'({rule.flag}) as "{column_name}"')
+            flags.append(f'case when {rule.flag} then true end as "flag__{rule.name}"')
+        elif rule.shown and rule.native:
+            flags.append(f'{rule.shown} as "{rule.native[1]["column"]}"')
     return (
         f"select source_row, row_key, {', '.join(shown + flags)} from (select r.source_row, {row_key} as row_key, {', '.join(typed)} "
         f'from raw."{contract.source}_{contract.dataset}" as r where r.export_id = {export.export_id} and not exists '
@@ -516,6 +557,7 @@ def judged_rows(scope: _Scope, rules: Sequence[Rule]) -> str:
         f" and not exists (select from ops.quarantine_row as q where q.export_id = {export.export_id} and q.source_row = r.source_row"
         " and q.state = 'dismissed')"
         " offset 0) as d"  # the fence keeps the planner from reading each text again for every condition on it
+        + "".join(f" cross join lateral ({query}) as {name}" for name, query in contract.facts.items())
     )
 
 
@@ -541,60 +583,94 @@ def _quiet() -> Any:
     yield
 
 
-def _ask_great_expectations(conn: psycopg.Connection, export: ledger.Export, rows_query: str, rules: Sequence[Rule]) -> list[int]:
-    """Validate the suite; how many rows fail each rule, in the order of `rules`. Raises JudgementBroken when an expectation raised."""
+def _ask_great_expectations(conn: psycopg.Connection, export: ledger.Export, rules: Sequence[Rule]) -> list[int]:
+    """Validate the suite over the judged rows; how many rows fail each rule, in the order of `rules`. Raises JudgementBroken when an expectation raised.
+
+    First only whether each holds, which Great Expectations finds out for all conditions of rows in one query; how many rows fail, which costs queries
+    of its own per expectation, is asked of those that do not.
+    """
     with _quiet():
         import great_expectations as gx
-        import great_expectations.expectations as gxe
         from great_expectations.core.result_format import ResultFormat
         from great_expectations.validator.v1_validator import Validator
+        from sqlalchemy.pool import StaticPool
 
         logging.getLogger("great_expectations").setLevel(logging.ERROR)  # its import sets the level back
         context = gx.get_context(mode="ephemeral")
         context.variables.progress_bars = {"globally": False, "metric_calculations": False}  # type: ignore[assignment]
-        info = conn.info
-        # The address goes past the URL, so that no password stands in a name, a log line or an error of Great Expectations.
+        # Its engine is our connection, so that it sees the judged rows, and no password stands in a name, a log line or an error of it.
         source = context.data_sources.add_postgres(  # type: ignore[call-arg]
             "warehouse",
             connection_string="postgresql+psycopg://judge@warehouse/judged",
-            create_temp_table=True,
-            kwargs={"connect_args": {"host": info.host, "port": info.port, "dbname": info.dbname, "user": info.user, "password": info.password,
-                                     "application_name": "kinhteso judge"}},
-        )  # fmt: skip
+            kwargs={"creator": lambda: _Lent(conn), "poolclass": StaticPool, "use_native_hstore": False},
+        )
+        counts: dict[str, int] = {}
         try:
-            asset = source.add_query_asset(f"{export.source}_{export.dataset}", query=rows_query)
+            asset = source.add_table_asset(f"{export.source}_{export.dataset}", table_name="judged")
             batch = asset.add_batch_definition_whole_table("export")
-            gx_suite = gx.ExpectationSuite(f"{export.source}_{export.dataset}", expectations=[_expectation(gxe, rule) for rule in rules])
-            # Batch.validate() does just this, but reads the rows once more to make the batch it begins with.
-            result = Validator(batch, result_format=ResultFormat.BASIC).validate_expectation_suite(gx_suite)
+            # Batch.validate() does just this, but makes the batch once more.
+            asked = Validator(batch)
+            for answer in (ResultFormat.BOOLEAN_ONLY, ResultFormat.BASIC):
+                asked.result_format = answer
+                left = [rule for rule in rules if counts.get(rule.name) != 0]
+                for one in asked._validate_expectation_configs([_expectation(rule) for rule in left]) if left else ():
+                    name = one.expectation_config.meta["name"]  # type: ignore[union-attr,index]
+                    if raised := _raised(one.exception_info):
+                        raise JudgementBroken(f"{export.label}: expectation {name} could not be evaluated: {raised}. Nothing was decided.")
+                    found = one.result.get("unexpected_count", one.result.get("observed_value"))
+                    counts[name] = int(found or 0) if answer is ResultFormat.BASIC else int(not one.success)
+                    if bool(one.success) != (counts[name] == 0):
+                        raise JudgementBroken(f"{export.label}: expectation {name} says success={one.success} with {counts[name]} unexpected rows")
+        except JudgementBroken:
+            raise
         except Exception as error:
             raise JudgementBroken(f"{export.label}: Great Expectations could not judge it: {mishaps.named(error)}") from None
         finally:
             _close(source)
-    counts: dict[str, int] = {}
-    for one in result.results:
-        name = one.expectation_config.meta["name"]  # type: ignore[union-attr,index]
-        raised = _raised(one.exception_info)
-        if raised:
-            raise JudgementBroken(f"{export.label}: expectation {name} could not be evaluated: {raised}. Nothing was decided.")
-        found = one.result.get("unexpected_count", one.result.get("observed_value"))
-        counts[name] = int(found or 0)
-        if bool(one.success) != (counts[name] == 0):
-            raise JudgementBroken(f"{export.label}: expectation {name} says success={one.success} with {counts[name]} unexpected rows")
     return [counts[rule.name] for rule in rules]
 
 
-def _expectation(gxe: Any, rule: Rule) -> Any:
-    common = {"severity": SEVERITY[rule.outcome], "description": rule.says, "meta": {"name": rule.name, "rule": rule.rule, "outcome": rule.outcome}}
+class _Lent:
+    """Our connection as Great Expectations' engine may have it: what it begins, commits, rolls back or closes is ours to end. A statement that fails
+    takes back itself only, so that the first error is the one that is told."""
+
+    def __init__(self, conn: psycopg.Connection) -> None:
+        self._conn = conn
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._conn, name)
+
+    def cursor(self, *_: Any, **__: Any) -> psycopg.Cursor:
+        return _Saving(self._conn)
+
+    def commit(self) -> None: ...
+
+    def rollback(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class _Saving(psycopg.Cursor):
+    def execute(self, *given: Any, **more: Any) -> Any:
+        with self.connection.transaction():
+            return super().execute(*given, **more)
+
+
+def _expectation(rule: Rule) -> Any:
+    """The rule as a configuration; made without the Expectation of which `ExpectationSuite` would make it, and make it anew on each look."""
+    from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
+    from great_expectations.util import camel_to_snake
+
     kind, arguments = _question(rule)
-    return getattr(gxe, kind)(**arguments, **common)
+    meta = {"name": rule.name, "rule": rule.rule, "outcome": rule.outcome}
+    return ExpectationConfiguration(camel_to_snake(kind), dict(arguments), meta, description=rule.says, severity=SEVERITY[rule.outcome])  # type: ignore[arg-type]
 
 
 def _question(rule: Rule) -> tuple[str, dict[str, Any]]:
     """The class of Great Expectations that a rule is, and its arguments."""
     if rule.native:
         return rule.native
-    return "UnexpectedRowsExpectation", {"unexpected_rows_query": rule.query or f'select source_row, row_key from {{batch}} where "flag__{rule.name}"'}
+    return "UnexpectedRowsExpectation", {"unexpected_rows_query": rule.query}
 
 
 def _raised(info: Any) -> str | None:
@@ -617,12 +693,26 @@ def _close(source: Any) -> None:
 # ---- the same in SQL -----------------------------------------------------------------------------------------------------------
 
 
-def _count(conn: psycopg.Connection, export: ledger.Export, rules: Sequence[Rule], asked: Sequence[int]) -> list[Check]:
-    """Count the failing rows of every rule in one pass, compare with Great Expectations, and fetch the first keys of what fails."""
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """One look at the judged rows: how many there are, how many fail each rule of rows, and in how many each column is empty."""
+
+    rows: int
+    failing: dict[str, int]
+    nulls: dict[str, int]
+
+
+def _count(conn: psycopg.Connection, contract: Any, rules: Sequence[Rule]) -> _Counted:
     rowwise = [rule for rule in rules if not rule.query]
-    totals = ", ".join(f"count(*) filter (where {rule.bad})" for rule in rowwise)
-    total, *counts = conn.execute(f"select count(*), {totals} from pg_temp.judged").fetchone()  # type: ignore[arg-type,misc]
-    by_name = dict(zip((rule.name for rule in rowwise), counts, strict=True))
+    columns = raw_columns(contract)
+    asked = [f"count(*) filter (where {rule.bad})" for rule in rowwise] + [f'count(*) - count("{name}")' for name in columns]
+    total, *counts = conn.execute(f"select {', '.join(['count(*)', *asked])} from pg_temp.judged").fetchone()  # type: ignore[arg-type,misc]
+    failing = dict(zip((rule.name for rule in rowwise), counts, strict=False))
+    return _Counted(total, failing, dict(zip(columns, counts[len(rowwise) :], strict=True)))
+
+
+def _checks(conn: psycopg.Connection, export: ledger.Export, rules: Sequence[Rule], asked: Sequence[int], counted: _Counted) -> list[Check]:
+    """Our count of every rule, compared with Great Expectations', with the first keys of what fails."""
     checks, differing = [], []
     for rule, theirs in zip(rules, asked, strict=True):
         sample: tuple[str, ...] = ()
@@ -631,12 +721,12 @@ def _count(conn: psycopg.Connection, export: ledger.Export, rules: Sequence[Rule
             rows = conn.execute(rule.query.replace("{batch}", "pg_temp.judged")).fetchall()  # type: ignore[arg-type]
             ours, sample = len(rows), tuple(" ".join(map(str, row)) for row in rows[:SAMPLE])
         else:
-            ours = by_name[rule.name]
+            ours = counted.failing[rule.name]
             if ours:
                 sample, places = _first_keys(conn, rule.bad), _places(conn, export, rule.bad)
         if ours != theirs:
             differing.append(f"{rule.name}: Great Expectations {theirs}, SQL {ours}")
-        checks.append(Check(rule.rule, rule.name, rule.outcome, rule.says, ours == 0, ours, total, sample, places=places, asked=_question(rule)))
+        checks.append(Check(rule.rule, rule.name, rule.outcome, rule.says, ours == 0, ours, counted.rows, sample, places=places, asked=_question(rule)))
     if differing:
         raise JudgementBroken("Great Expectations and SQL count differently, so nothing was decided: " + "; ".join(differing))
     return checks
@@ -690,27 +780,32 @@ def _quarantine(conn: psycopg.Connection, export: ledger.Export, contract: Any, 
     )
 
 
-def _limits(conn: psycopg.Connection, scope: _Scope, rules: Sequence[Rule]) -> list[Check]:
+def _limits(conn: psycopg.Connection, scope: _Scope, rules: Sequence[Rule], found: Sequence[Check]) -> list[Check]:
     """Shares that must not be passed (RULINGS 19): `limits: {Q03: {share: 0.005, of: rows, rules: [Q03], outcome: reject}}`.
 
     Counted are the rows (or blocks, `of: groups`) that fail at least one of `rules` and none of `but_not`; a share above the limit fails.
-    Entries without `share` are parameters of expectations.
+    Entries without `share` are parameters of expectations. Rows are looked at only where one of the rules was `found` to fail.
     """
     checks = []
+    failing, totals = {check.name for check in found if not check.passed}, {"*": found[0].rows_total if found else 0}
     for name, limit in (scope.contract.limits or {}).items():
         if "share" not in limit:
             continue
         held, outcome = limit.get("rules", [name]), limit.get("outcome", "reject")
         # A delivery is never rejected for rows that only a warning is about.
         counted = [rule for rule in rules if rule.rule in held and not rule.query and (outcome != "reject" or rule.outcome != "warn")]
-        bad = " or ".join(f"({rule.bad})" for rule in counted)
-        if not bad:
+        if not counted:
             continue
-        other = " or ".join(f"({rule.bad})" for rule in rules if rule.rule in limit.get("but_not", []) and not rule.query)
-        if other:
+        bad = " or ".join(f"({rule.bad})" for rule in counted if rule.name in failing)
+        other = " or ".join(f"({rule.bad})" for rule in rules if rule.rule in limit.get("but_not", []) and rule.name in failing and not rule.query)
+        if bad and other:
             bad = f"({bad}) and not ({other})"
-        unit = "distinct coalesce(row_key, source_row::text)" if limit.get("of") == "groups" else "*"
-        total, failed = conn.execute(f"select count({unit}), count({unit}) filter (where {bad}) from pg_temp.judged").fetchone()  # type: ignore[arg-type,misc]
+        unit = "coalesce(row_key, source_row::text)" if limit.get("of") == "groups" else "*"
+        if unit not in totals:
+            totals[unit] = conn.execute(f"select count(*) from (select from pg_temp.judged group by {unit}) as units").fetchone()[0]  # type: ignore[arg-type,index]
+        of_units = "*" if unit == "*" else f"distinct {unit}"
+        failed = conn.execute(f"select count({of_units}) from pg_temp.judged where {bad}").fetchone()[0] if bad else 0  # type: ignore[arg-type,index]
+        total = totals[unit]
         share, bound = (failed / total if total else 0.0), float(limit["share"])
         what = scope.contract.row_group or "rows" if limit.get("of") == "groups" else "rows"
         says = limit.get("says") or f"at most {bound:.1%} of {what} may fail {', '.join(held)}"

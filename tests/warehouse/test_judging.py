@@ -500,6 +500,30 @@ def test_great_expectations_and_sql_must_agree(db, monkeypatch):
     assert ledger.get(db, export_id).state == "loaded"
 
 
+@pytest.mark.parametrize(("source", "dataset"), d.MAKERS)
+def test_the_groups_that_judging_is_measured_against_count_what_it_counts(db, source, dataset):
+    """All rules are in a group, and its scan finds the same failures: else the measure would be against something easier."""
+    maker = d.MAKERS[source, dataset]
+    broken = [change for name, change in BROKEN.get((source, dataset), {}).items() if isinstance(change, dict) and name != "key_unique"]
+    rows = [maker(1), *(maker(n, **change) for n, change in enumerate(broken, 2))]
+    d.judged(db, source, dataset, d.many(maker, 400), day=d.DAY.replace(day=13))
+    export_id = d.loaded(db, source, dataset, rows)
+    try:
+        judging.judge(db, export_id)
+    except judging.JudgementFailed:
+        pass
+    export, contract = ledger.get(db, export_id), load_contract(source, dataset)
+    counted = {name: db.execute(query).fetchone() for name, query in judging.groups(db, export, contract).items()}
+    rules = judging.suite(judging._scope(db, export, contract))
+    found = {rule.name: counted[rule.name][0] for rule in rules if rule.query}
+    for group, of_neighbours in (("rows", False), ("neighbours", True)):
+        names = [rule.name for rule in rules if not rule.query and (" over (" in rule.flag) == of_neighbours]
+        found |= dict(zip(names, counted[group][1:], strict=True)) if names else {}
+    told = db.execute("select rule_name, rows_failed from ops.check_result where export_id = %s and expectation is not null", [export_id]).fetchall()
+    assert found == dict(told)
+    assert any(found.values())
+
+
 def test_results_hold_no_personal_data(db):
     rows = d.many(d.store, 200) + [d.store(300, status_raw="?", phone="0900000999", owner_name="Nông Thị Lan")]
     d.judged(db, "postmart", "stores", rows)

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from kinhteso import personal
+from kinhteso import personal, warehouse
 
 UTC = dt.UTC
 VIETNAMESE = "aàáảãạăằắẳẵặâầấẩẫậbcdđeèéẻẽẹêềếểễệghiìíỉĩịklmnoòóỏõọôồốổỗộơờớởỡợpqrstuùúủũụưừứửữựvxyỳýỷỹỵfjwz"
@@ -298,3 +298,38 @@ def test_old_and_new_tone_placement_are_one_word(shared_db):
     new = [f"h{pair.split()[1]}" for pair in pairs]
     assert read(shared_db, "word", old) == read(shared_db, "word", new)
     assert len(set(read(shared_db, "word", new))) == len(pairs), "different tones stay different words"
+
+
+FIGURES = (
+    st.text(alphabet="0123456789.,- đVN", max_size=21)
+    | st.from_regex(r"\A[0-9]{1,3}([.,][0-9]{3}){0,6}\Z")
+    | st.from_regex(r"\A ?-?[0-9]{10,20}(\.0{0,3})? ?\Z")
+)
+TIMES = st.from_regex(r"\A[0-3]?[0-9]/[0-1]?[0-9]/[0-9]{4}( [0-2][0-9]:[0-6][0-9](:[0-6][0-9])?)? ?\Z") | st.text(alphabet="0123456789/: ", max_size=20)
+
+
+@pytest.fixture(scope="module")
+def as_before(shared_db) -> psycopg.Connection:
+    """The readings as the first migrations wrote them, in a schema `before`: the faster ones of 030 must not read otherwise."""
+    first = [(warehouse.MIGRATIONS / name).read_text(encoding="utf-8") for name in ("001_parse.sql", "004_parse_whole.sql")]
+    with shared_db.transaction(force_rollback=True):
+        shared_db.execute(
+            "".join(first).replace("parse.", "before.").replace("schema if not exists parse", "schema before").replace("on schema parse", "on schema before")
+        )
+        yield shared_db
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(figures=st.lists(FIGURES, min_size=20, max_size=40), times=st.lists(TIMES, min_size=20, max_size=40))
+def test_the_faster_readings_read_as_before(as_before, figures, times):
+    for name, texts in (("integer", figures), ("decimal", figures), ("money", figures), ("epoch_ms", figures), ("local_time", times)):
+        known = [*texts, *(text for text in CASES[name] if text is not None)]
+        query = f"select t, parse.{name}(t), before.{name}(t) from unnest(%s::text[]) as t where parse.{name}(t) is distinct from before.{name}(t)"
+        assert as_before.execute(query, [known]).fetchall() == []
+
+
+def test_the_faster_readings_are_put_into_the_query(as_before):
+    """A function that is called for every cell instead costs five times as much."""
+    for name in ("integer", "decimal", "money", "epoch_ms", "local_time"):
+        plan = as_before.execute(f"explain verbose select parse.{name}(t) from unnest(array['1']) as t").fetchall()
+        assert f"parse.{name}" not in str(plan), plan
