@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import days, judged, loads, reporting, small
+from bench import days, history, judged, loads, reporting, small
 from bench.measuring import Measurement
 from bench.stage import HOME, Stage
 
@@ -21,9 +21,10 @@ MEASUREMENTS: dict[str, Callable[[Stage, float], Measurement]] = {
     "judge": judged.judge,
     **days.MEASUREMENTS,
     **small.MEASUREMENTS,
+    **history.MEASUREMENTS,
 }
 #: Takes long: only when it is asked for by name.
-ONLY_BY_NAME: set[str] = set()
+ONLY_BY_NAME = {"national"}
 QUICK_SIZE = 0.001
 
 

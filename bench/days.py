@@ -68,7 +68,7 @@ class History:
     def run(self) -> Taken:
         """The day, from the sources to its release, in a worker that has imported before what it needs."""
         self.again()
-        return self.stage.ours("day", dsn=self.stage.dsn(self.name), home=self.home, world=asdict(self.world))
+        return self.stage.ours("day", dsn=self.stage.dsn(self.name), home=self.home, world=asdict(self.world), postmaster=self.stage.postmaster)
 
     def made(self) -> worlds.Made:
         """The world as `worlds` has it."""

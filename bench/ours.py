@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,14 +12,21 @@ from bench.clock import Clock, main
 from bench.data import PHONE_KEY
 
 
+def _import(*modules: str) -> None:
+    """What a worker has imported before its work begins, as far as it is there."""
+    for module in modules:
+        if importlib.util.find_spec(module):
+            importlib.import_module(module)
+
+
 def load(clock: Clock, dsn: str, export_id: int, source: str, dataset: str, landing: str) -> dict[str, Any]:
     """From landed bytes to committed raw rows, with ledger, counts, figures of the manifest and keys."""
     from kinhteso import loading, readers, warehouse
     from kinhteso.contracts import load_contract
     from kinhteso.landing import Landing
-    from kinhteso.readers import files, pages
 
-    assert readers and files and pages
+    assert readers
+    _import("kinhteso.readers.files", "kinhteso.readers.pages", "kinhteso.readers.frames", "kinhteso.copying")
     contract = load_contract(source, dataset)
     with warehouse.connect(dsn) as conn:
         clock.start()
@@ -50,25 +58,29 @@ def judge(clock: Clock, dsn: str, export_id: int) -> dict[str, Any]:
 
 def read_workbook(clock: Clock, path: str, source: str, dataset: str, day: str) -> dict[str, Any]:
     """Every row of a sheet as the loader gets it."""
-    import python_calamine
     from kinhteso.contracts import load_contract
     from kinhteso.landing import Landing, Part
-    from kinhteso.readers import files, read
+    from kinhteso.readers import read
 
-    assert python_calamine and files
+    _import("python_calamine", "kinhteso.readers.files", "kinhteso.readers.frames")
     contract, file = load_contract(source, dataset), Path(path)
     export = SimpleNamespace(source=source, dataset=dataset, business_day=date.fromisoformat(day), version=1, unit="")
-    amount = next(n for n, c in enumerate(contract.columns) if c.name == "line_amount_vnd")
+    names = [c.name for c in contract.columns]
     clock.start()
     rows = total = 0
-    for _, values in read(contract, [Part(1, file.name, file.name, "", 0)], Landing(file.parent), export):
-        rows += 1
-        total += int((values[amount] or "0").replace(".", ""))
+    stream: Any = read(contract, [Part(1, file.name, file.name, "", 0)], Landing(file.parent), export)
+    if hasattr(stream, "frames"):
+        columns = (frame.values.get_column("line_amount_vnd").to_list() for frame in stream.frames(names))
+    else:
+        columns = ([values[names.index("line_amount_vnd")]] for _, values in stream)
+    for column in columns:
+        rows += len(column)
+        total += sum(int(value.replace(".", "")) for value in column)
     clock.stop()
     return {"rows": rows, "amount": total}
 
 
-def day(clock: Clock, dsn: str, home: str, world: dict[str, Any], again: bool = False) -> dict[str, Any]:
+def day(clock: Clock, dsn: str, home: str, world: dict[str, Any], postmaster: int = 0, again: bool = False) -> dict[str, Any]:
     """A day from its sources to its release, step by step as the DAGs' tasks do it; ``again``: nothing new must come of it."""
     import dbt.adapters.postgres
     import dbt.cli.main
@@ -81,16 +93,13 @@ def day(clock: Clock, dsn: str, home: str, world: dict[str, Any], again: bool = 
 
     assert dbt and great_expectations and judging and loading and publishing
     made = stands(worlds.World(**world), dsn, Path(home))
-    steps = worlds.Clock()
+    steps = worlds.Clock(postmaster)
     clock.start()
     if not again:
         release = worlds.run_day(made, steps)
         clock.stop()
-        return {
-            "release": release.release_id,
-            "rows_changed": release.rows_changed,
-            "steps": [[s.name, round(s.seconds, 3), round(s.cpu, 3)] for s in steps.steps],
-        }
+        told = [{"name": s.name, "seconds": round(s.seconds, 3), "cpu": round(s.cpu, 3), "cpu_database": round(s.cpu_database, 3)} for s in steps.steps]
+        return {"release": release.release_id, "rows_changed": release.rows_changed, "steps": told}
     outbox = worlds.Outbox(made.home / "source")
     with made.project(), warehouse.connect(dsn, "kinhteso bench") as conn:
         for contract in (c for c in contracts.all_contracts() if c.source in ("postmart", "voso")):

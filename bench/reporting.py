@@ -90,6 +90,22 @@ def in_words(results: dict[str, Any], names: list[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _steps(one: dict[str, Any]) -> list[str]:
+    """Where the time of a day goes: the steps of the first side that tells them, datasets taken together, in its round of median length."""
+    for side, s in one["sides"].items():
+        rounds = sorted((r for r in s["rounds"] if isinstance(r["more"].get("steps"), list)), key=lambda r: r["seconds"])
+        if not rounds:
+            continue
+        sums: dict[str, list[float]] = {}
+        for step in rounds[len(rounds) // 2]["more"]["steps"]:
+            of = sums.setdefault(step["name"].split(" ")[0], [0.0, 0.0, 0.0])
+            for n, what in enumerate(("seconds", "cpu", "cpu_database")):
+                of[n] += step[what]
+        lines = ["", f"| {side}: step | s | CPU s of the worker | CPU s of the database |", "|---|--:|--:|--:|"]
+        return lines + [f"| {name} | {a:,.1f} | {b:,.1f} | {c:,.1f} |" for name, (a, b, c) in sums.items()]
+    return []
+
+
 def page(results: dict[str, Any]) -> str:
     """The tables between the markers."""
     on = results["machine"]
@@ -115,6 +131,7 @@ def page(results: dict[str, Any]) -> str:
             times = " | ".join(f"{t[which]:,.2f}" for which in ("median", "min", "max"))
             lines.append(f"| {side} | {times} | {s['rate']:,.0f} {one['unit']} | {s['cpu_seconds']:,.1f} | {peak} | {s['note']} |")
         lines += ["", *one["notes"]] if one["notes"] else []
+        lines += _steps(one)
     return "\n".join(lines)
 
 

@@ -95,8 +95,12 @@ class Stage:
     def server_cpu_seconds(self) -> float:
         """CPU that the server and all its backends, present and past, have used. One that ends just now is waited for, else it would be counted nowhere."""
         time.sleep(0.2)
-        postmaster = int((self.server.data / "postmaster.pid").read_text().split()[0])
-        return _cpu(postmaster, past=True) + sum(_cpu(pid) for pid in _children().get(postmaster, ()))
+        return _cpu(self.postmaster, past=True) + sum(_cpu(pid) for pid in _children().get(self.postmaster, ()))
+
+    @property
+    def postmaster(self) -> int:
+        """Process id of the server."""
+        return int((self.server.data / "postmaster.pid").read_text().split()[0])
 
     def timed(self, work: Callable[[], Any]) -> Taken:
         """Time a piece of work of this process and of the server's."""
