@@ -5,33 +5,33 @@ manifest that do not come out (Q01). Then nothing of the delivery is in raw, the
 duplicates and older states of a key are kept in raw and set aside.
 """
 
-import csv
 import io
-import itertools
 import logging
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import polars as pl
 import psycopg
+import psycopg.copy
 from psycopg import sql
 
 from kinhteso import ledger
 from kinhteso.contracts import REGISTER_COLUMNS
 from kinhteso.personal import Keys
+from kinhteso.readers.frames import mapped, of_rows
 from kinhteso.warehouse import raw_columns, raw_table, select_list
 
-BATCH_ROWS = 5_000
 ANALYZE_FROM_ROWS = 2_000
 RUNBOOK = "docs/runbooks/export-rejected.md"
 #: What stands in raw for a delivered key that is none: it may be the phone itself, which must not reach a table (the row goes to quarantine).
 NOT_A_KEY = "not a key"
-_HEX64 = re.compile("[0-9a-fA-F]{64}")
+_HEX64 = "^[0-9a-fA-F]{64}$"
 #: A phone or citizen number inside free text (Q17), what stands in its place, and the columns that are no free text: codes of things.
 _PERSONAL_NUMBER = re.compile(r"(?<![0-9A-Za-z_])(?:0[0-9]{9}|[0-9]{12})(?![0-9A-Za-z_])")
-_LONG_NUMBER = re.compile("[0-9]{10}")
+_HOLDS_NUMBER = r"(?:^|[^0-9A-Za-z_])(?:0[0-9]{9}|[0-9]{12})(?:[^0-9A-Za-z_]|$)"
 MASK = "[…]"
 _CODE = re.compile("(_id|_code|_codes|_ref|_number|_no|waybill|currency)$")
 
@@ -201,49 +201,52 @@ def _note_parts(conn: psycopg.Connection, export_id: int, parts: Iterable[Any]) 
 # ---- COPY ----------------------------------------------------------------------------------------------------------------------
 
 
-def _copy(conn: psycopg.Connection, export_id: int, contract: Any, stream: Iterable[tuple[int, Sequence[str | None]]], keys: Keys) -> list[str]:
-    """Stream the rows into COPY in batches, column by column; memory holds one batch. Returns a line per column in which numbers were masked."""
+class _Ahead(psycopg.copy.QueuedLibpqWriter):
+    """Sends to the server from a thread of its own, so that it works while the next frame is made; never more than two of them wait."""
+
+    QUEUE_SIZE = 2
+
+
+def _copy(conn: psycopg.Connection, export_id: int, contract: Any, stream: Any, keys: Keys) -> list[str]:
+    """Stream the rows into COPY, frame by frame; memory holds a few of them. Returns a line per column in which numbers were masked."""
     masked: Counter[str] = Counter()
-    columns = ["export_id", "source_row", *raw_columns(contract)]
-    statement = sql.SQL("copy {} ({}) from stdin (format csv)").format(raw_table(contract), select_list(columns))
-    with conn.cursor() as cursor, cursor.copy(statement) as copy:
-        for source_rows, values in _batches(stream):
-            buffer = io.StringIO()
-            # In this CSV an unquoted empty field is NULL; blank text is NULL in raw anyway. The writer quotes what its line end is made of.
-            csv.writer(buffer, lineterminator="\r\n").writerows(
-                zip(itertools.repeat(export_id), source_rows, *_raw_values(contract, values, keys, masked), strict=False)
-            )
-            text = buffer.getvalue()
-            if "\0" in text:
-                text = text.replace("\0", "")  # PostgreSQL has no text with NUL
-            copy.write(text.encode("utf-8", "replace"))
-    return [f"Q17: {count} values of {heading} held a phone or citizen number; it was masked" for heading, count in masked.items()]
+    statement = sql.SQL("copy {} ({}) from stdin (format csv)").format(raw_table(contract), select_list(["export_id", "source_row", *raw_columns(contract)]))
+    with conn.cursor() as cursor, cursor.copy(statement, writer=_Ahead(cursor)) as copy:
+        for frame in stream.frames() if hasattr(stream, "frames") else of_rows(stream):
+            buffer = io.BytesIO()
+            numbered = [pl.repeat(export_id, len(frame.source_row), dtype=pl.Int64, eager=True).alias("export_id"), frame.source_row.alias("source_row")]
+            values = _raw_values(contract, frame.values, keys, masked)
+            # In this CSV an unquoted empty field is NULL; blank text is NULL in raw anyway.
+            pl.DataFrame(numbered + [column.alias(str(n)) for n, column in enumerate(values)]).write_csv(buffer, include_header=False)
+            content = buffer.getvalue()
+            copy.write(content.replace(b"\0", b"") if b"\0" in content else content)  # PostgreSQL has no text with NUL
+    return [f"Q17: {count} values of {heading} held a phone or citizen number; it was masked" for heading, count in masked.items() if count]
 
 
-def _batches(stream: Iterable[tuple[int, Sequence[str | None]]]) -> Iterator[tuple[Sequence[int], list[tuple[str | None, ...]]]]:
-    iterator = iter(stream)
-    while batch := list(itertools.islice(iterator, BATCH_ROWS)):
-        source_rows, rows = zip(*batch, strict=True)
-        yield source_rows, list(zip(*rows, strict=True))
-
-
-def _raw_values(contract: Any, columns: Sequence[Sequence[str | None]], keys: Keys, masked: Counter[str]) -> list[Sequence[str | None]]:
+def _raw_values(contract: Any, frame: pl.DataFrame, keys: Keys, masked: Counter[str]) -> list[pl.Series]:
     """Columns of the raw table from columns of the reader: what is not kept falls away, personal data become keys, personal numbers in free
     text are masked and counted."""
-    kept: list[Sequence[str | None]] = []
-    for column, values in zip(contract.columns, columns, strict=False):
+    kept: list[pl.Series] = []
+    for column, values in zip(contract.columns, frame, strict=False):
         if not column.keep:
             continue
         if column.personal:
-            kept += keys.columns(column.personal, values)
+            kept += _keyed(column.personal, values, keys)
         elif column.type == "hex64":
-            kept.append([value if value is None or _HEX64.fullmatch(value) else NOT_A_KEY for value in values])
-        elif _is_free_text(contract, column) and _LONG_NUMBER.search("\n".join(filter(None, values))):
-            kept.append([value and _PERSONAL_NUMBER.sub(_mask, value) for value in values])
-            masked[column.heading] += sum(before != after for before, after in zip(values, kept[-1], strict=True))
+            kept.append(values.set(~values.str.contains(_HEX64), NOT_A_KEY))
+        elif _is_free_text(contract, column):
+            kept.append(mapped(values, _HOLDS_NUMBER, lambda value: _PERSONAL_NUMBER.sub(_mask, value)))
+            masked[column.heading] += int(kept[-1].ne(values).sum())
         else:
             kept.append(values)
-    return kept + list(columns[len(contract.columns) :])
+    return kept + frame.get_columns()[len(contract.columns) :]
+
+
+def _keyed(kind: str, values: pl.Series, keys: Keys) -> list[pl.Series]:
+    """The raw columns that stand for a personal one; what repeats is keyed once."""
+    different = values.unique()
+    places = values.to_frame("v").join(pl.DataFrame({"v": different}).with_row_index("at"), on="v", how="left", nulls_equal=True, maintain_order="left")["at"]
+    return [pl.Series(made, dtype=pl.String).gather(places) for made in keys.columns(kind, different)]
 
 
 def _is_free_text(contract: Any, column: Any) -> bool:

@@ -9,6 +9,7 @@ import zipfile
 from datetime import date, datetime
 
 import openpyxl
+import polars as pl
 import pytest
 import xlsxwriter
 from kinhteso import contracts
@@ -275,8 +276,8 @@ def test_a_parser_that_panics_is_a_damaged_file_and_other_errors_are_not():
 
 def test_an_old_font_is_told_from_foreign_names():
     seen = texts.OldFont()
-    seen.look(["Müller", "Crème brûlée", "Na Chi Lăng – Nhà Hoàng Thị Mai", "Đã giao", "½ kg", "Rượu Mẫu Sơn"])
+    seen.look_at(pl.DataFrame({"0": ["Müller", "Crème brûlée", "Na Chi Lăng – Nhà Hoàng Thị Mai", "Đã giao", "½ kg", "Rượu Mẫu Sơn", None]}))
     assert seen.share <= 0.34
     old = texts.OldFont()
-    old.look(["§· giao", "Hµ Néi", "L¹ng S¬n", "Chê x¸c nhËn", "kg"])
+    old.look_at(pl.DataFrame({"0": ["§· giao", "Hµ Néi", None], "1": ["L¹ng S¬n", "Chê x¸c nhËn", "kg"]}))
     assert old.share > 0.9

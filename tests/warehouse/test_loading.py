@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from kinhteso import ledger, loading, readers, warehouse
 from kinhteso.contracts import load_contract
 from kinhteso.landing import Delivery, Landing, Part, sha256_of_parts
+from kinhteso.readers.frames import BATCH_ROWS
 
 DAY = dt.date(2021, 9, 14)
 PHONE_KEY = "demo-pepper"
@@ -276,7 +277,7 @@ def test_parts_are_numbered_through(db, landing):
 
 
 def test_more_rows_than_one_batch_of_copy_come_whole(db, landing):
-    count = loading.BATCH_ROWS + 1
+    count = BATCH_ROWS + 1
     export_id = landed_postmart(db, landing, "refunds", zip_file("refunds", [refund(n) for n in range(1, count + 1)]), "zip", rows_declared=count)
     assert load(db, landing, export_id).rows_loaded == count
     told = db.execute("select count(distinct refund_code), min(source_row), max(source_row) from raw.postmart_refunds").fetchone()
@@ -719,7 +720,7 @@ def killing_reader(victim, killer_dsn, at_row, look):
 
     def read(contract, parts, landing, export):
         stream = readers.read(contract, parts, landing, export)
-        rows = stream._rows
+        rows = iter(stream)
 
         def until_killed():
             for number, row in enumerate(rows, 1):
@@ -735,9 +736,9 @@ def killing_reader(victim, killer_dsn, at_row, look):
     return read
 
 
-@pytest.mark.parametrize("at_row", [1, loading.BATCH_ROWS + 2, 3 * loading.BATCH_ROWS])
+@pytest.mark.parametrize("at_row", [1, BATCH_ROWS + 2, 3 * BATCH_ROWS])
 def test_a_connection_killed_in_the_middle_of_copy_leaves_nothing_and_the_next_load_succeeds(warehouse_dsn, landing, at_row):
-    count = 3 * loading.BATCH_ROWS
+    count = 3 * BATCH_ROWS
     content = zip_file("refunds", [refund(n) for n in range(1, count)] + [refund(1)])
     seen = []
 
@@ -770,7 +771,7 @@ def test_an_error_that_is_no_refusal_leaves_what_was_loaded_before(db, landing):
 
     def dying(contract, parts, landing, export):
         stream = readers.read(contract, parts, landing, export)
-        rows = stream._rows
+        rows = iter(stream)
 
         def until_it_dies():
             yield next(rows)

@@ -6,9 +6,13 @@ order of the contract's columns. What cannot be read without guessing is refused
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kinhteso.readers.frames import Frame
 
 
 class DeliveryRefused(Exception):
@@ -38,16 +42,27 @@ Row = tuple[int, list[str | None]]
 
 
 class RowStream:
-    """Rows of a delivery; ``parts``, ``rows`` and ``warnings`` are complete when it is exhausted."""
+    """Rows of a delivery, in frames or one by one; ``parts``, ``rows`` and ``warnings`` are complete when it is exhausted."""
 
     def __init__(self) -> None:
         self.parts: list[PartRows] = []
         self.rows = 0
         self.warnings: list[str] = []
-        self._rows: Iterator[Row] = iter(())
+        self._rows: Iterator[Row] | None = None
+        self._frames: Iterator[Frame] = iter(())
 
     def __iter__(self) -> Iterator[Row]:
-        return self._rows
+        if self._rows is not None:
+            return self._rows
+        return itertools.chain.from_iterable(frame.rows() for frame in self._frames)
+
+    def frames(self) -> Iterator[Frame]:
+        """The rows in columns."""
+        if self._rows is None:
+            return self._frames
+        from kinhteso.readers.frames import of_rows
+
+        return of_rows(self._rows)
 
 
 def read(contract: Any, parts: Sequence[Any], landing: Any, export: Any) -> RowStream:
@@ -67,5 +82,5 @@ def read(contract: Any, parts: Sequence[Any], landing: Any, export: Any) -> RowS
     else:
         from kinhteso.readers import files
 
-        stream._rows = files.rows(stream, contract, parts, landing, export)
+        stream._frames = files.read(stream, contract, parts, landing, export)
     return stream

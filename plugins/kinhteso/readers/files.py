@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
+import itertools
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, BinaryIO
 
-from kinhteso.readers import DeliveryRefused, PartRows, Row, RowStream, text, workbook
+import polars as pl
+
+from kinhteso.readers import DeliveryRefused, PartRows, RowStream, frames, text, workbook
 
 #: A part that unpacks to more than this, or by more than this factor, is not an export (RELIABILITY, ZIP bomb).
 MAX_UNPACKED_BYTES = 8 << 30
@@ -18,6 +22,7 @@ MAX_UNPACK_FACTOR = 200
 HEADING_ROW = 5
 #: A foreign name may hold a letter of the old fonts; a file whose Vietnamese texts are full of them was not written in Unicode (F68).
 MAX_OLD_FONT_SHARE = 0.2
+_NO_BOM = "F19: {} has no BOM; read as UTF-8"
 #: Headings are looked for in the first rows only.
 MAX_HEADING_ROW = 15
 
@@ -26,7 +31,9 @@ _PART = re.compile(r"_p(\d+)of(\d+)\.csv$", re.IGNORECASE)
 _DAY_IN_NAME = re.compile(r"_(20\d{6})_")
 _TOTAL = re.compile(r"^(tổng cộng|tổng số|tổng|cộng)\b", re.IGNORECASE)
 _SIGNATURE = re.compile(r"^(người lập|chủ tịch|giám đốc|thủ trưởng|kế toán|xác nhận|ngày \d+ tháng)", re.IGNORECASE)
-_INTEGER = re.compile(r"^\d+$")
+_STT = r"^\d+$"
+#: A number that may be a date without its format (`text.serial_date`).
+_SERIAL = r"^[3-7]\d{4}(,\d+)?$"
 _PERIOD = re.compile(r"đến\s+ngày\s+(\d{2})/(\d{2})/(\d{4})", re.IGNORECASE)
 
 
@@ -42,8 +49,12 @@ class Subject:
         return DeliveryRefused(rule, f"{self.label}: {what} {remedy or 'Ask the supplier for a corrected version.'}")
 
 
-def rows(stream: RowStream, contract: Any, parts: Sequence[Any], landing: Any, export: Any) -> Iterator[Row]:
-    """Rows of all parts, numbered through."""
+#: Of a part: ordinals from 1, the row of the file in which its first row stands, values.
+Piece = tuple[pl.Series, int, pl.DataFrame]
+
+
+def read(stream: RowStream, contract: Any, parts: Sequence[Any], landing: Any, export: Any, *, is_columnar: bool = True) -> Iterator[frames.Frame]:
+    """Rows of all parts, numbered through. With ``is_columnar`` false each is read by itself: the same rows, many times slower."""
     offset = 0
     for part in parts:
         subject = Subject(contract, export, part.origin)
@@ -52,21 +63,23 @@ def rows(stream: RowStream, contract: Any, parts: Sequence[Any], landing: Any, e
             f.seek(0)
             name = part.origin.lower()
             if name.endswith(".csv"):
-                found = _csv(stream, subject, f)
+                found = _csv(stream, subject, _Again(f), part.origin, is_columnar)
             elif magic[:4] != b"PK\x03\x04":
                 raise _not_zipped(subject, magic)
             elif name.endswith(".zip"):
-                found = _zip(stream, subject, f)
+                found = _zip(stream, subject, f, is_columnar)
             else:
                 found = _xlsx(stream, subject, f)
-            first_file_row, last, count = None, 0, 0
-            for file_row, ordinal, values in found:
-                if first_file_row is None:
-                    first_file_row = file_row - ordinal + 1
-                last, count = ordinal, count + 1
-                stream.rows += 1
-                yield offset + ordinal, values
-            stream.parts.append(PartRows(part.part_no, offset + 1, count, first_file_row or 1))
+            first_file_row, last, count = 1, 0, 0
+            for ordinals, first, values in found:
+                if values.is_empty():
+                    continue
+                if not count:
+                    first_file_row = first
+                last, count = ordinals[-1], count + values.height
+                stream.rows += values.height
+                yield frames.Frame(ordinals + offset, values)
+            stream.parts.append(PartRows(part.part_no, offset + 1, count, first_file_row))
             offset += last
 
 
@@ -113,7 +126,7 @@ def _decoded(stream: RowStream, subject: Subject, f: BinaryIO, origin: str) -> I
         stream.warnings.append(f"F19: {origin} is UTF-16; the contract says UTF-8 with BOM")
     else:
         encoding, skip = "utf-8", 0
-        stream.warnings.append(f"F19: {origin} has no BOM; read as UTF-8")
+        stream.warnings.append(_NO_BOM.format(origin))
     lines = io.TextIOWrapper(_Joined(head[skip:], f), encoding=encoding, newline="")  # type: ignore[type-var]
     try:
         for number, line in enumerate(lines, 1):
@@ -143,8 +156,30 @@ class _Joined(io.RawIOBase):
         return len(data)
 
 
-def _csv(stream: RowStream, subject: Subject, f: BinaryIO, origin: str | None = None) -> Iterator[tuple[int, int, list[str | None]]]:
-    origin = origin or subject.origin
+def _csv(stream: RowStream, subject: Subject, again: Callable[[], BinaryIO], origin: str, is_columnar: bool) -> Iterator[Piece]:
+    """A CSV in columns; from where something is out of the ordinary, row by row."""
+    contract, said, given = subject.contract, len(stream.warnings), 0
+    if is_columnar:
+        filler = _Filler(contract)
+        try:
+            for ordinals, values in frames.csv_frames(
+                again(),
+                len(contract.columns),
+                lambda names: check_headings(stream, subject, names),
+                frames.Filler(filler.filled, filler.starts),
+                lambda: stream.warnings.append(_NO_BOM.format(origin)),
+            ):
+                yield ordinals, 2, values
+                given = ordinals[-1] if len(ordinals) else given
+            return
+        except frames.NotPlain:
+            del stream.warnings[said:]
+    rows = _csv_rows(stream, subject, again(), origin)
+    for frame in frames.of_rows((ordinal, values) for ordinal, values in rows if ordinal > given):
+        yield frame.source_row, 2, frame.values
+
+
+def _csv_rows(stream: RowStream, subject: Subject, f: BinaryIO, origin: str) -> Iterator[tuple[int, list[str | None]]]:
     reader = csv.reader(_decoded(stream, subject, f, origin), delimiter=";", strict=True)
     width = len(subject.contract.columns)
     fill = _Filler(subject.contract)
@@ -161,12 +196,23 @@ def _csv(stream: RowStream, subject: Subject, f: BinaryIO, origin: str | None = 
                 continue
             if len(values) < width or any(values[len(head) :]):
                 raise subject.refused("Q02", f"{origin}, record {ordinal + 1} has {len(values)} fields, the headings {len(head)}.")
-            yield ordinal + 1, ordinal, fill(values[:width])
+            yield ordinal, fill(values[:width])
     except csv.Error as error:
         raise subject.refused("F02", f"{origin}, line {reader.line_num}: {error}; the file may be cut inside a quoted field.") from error
 
 
-def _zip(stream: RowStream, subject: Subject, f: BinaryIO) -> Iterator[tuple[int, int, list[str | None]]]:
+class _Again:
+    """The same file from its beginning, each time."""
+
+    def __init__(self, f: BinaryIO) -> None:
+        self._f = f
+
+    def __call__(self) -> BinaryIO:
+        self._f.seek(0)
+        return self._f
+
+
+def _zip(stream: RowStream, subject: Subject, f: BinaryIO, is_columnar: bool) -> Iterator[Piece]:
     try:
         archive = zipfile.ZipFile(f)
         everything = [n for n in archive.namelist() if not n.endswith("/")]
@@ -201,11 +247,15 @@ def _zip(stream: RowStream, subject: Subject, f: BinaryIO) -> Iterator[tuple[int
         if info.file_size > MAX_UNPACKED_BYTES or (info.file_size > 1 << 24 and info.file_size > MAX_UNPACK_FACTOR * max(info.compress_size, 1)):
             raise subject.refused("F71", f"{info.filename} would unpack to {info.file_size:,} bytes; that is no export.")
         try:
-            with archive.open(info) as member:
+            with contextlib.ExitStack() as opened:
                 last = 0
-                for _, ordinal, values in _csv(stream, subject, member, info.filename):  # type: ignore[arg-type]
-                    last = ordinal
-                    yield offset + ordinal + 1, offset + ordinal, values
+
+                def again(info: zipfile.ZipInfo = info, opened: contextlib.ExitStack = opened) -> BinaryIO:
+                    return opened.enter_context(archive.open(info))  # type: ignore[return-value]
+
+                for ordinals, first, values in _csv(stream, subject, again, info.filename, is_columnar):
+                    last = ordinals[-1] if len(ordinals) else last
+                    yield ordinals + offset, first, values
         except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as error:
             raise subject.refused("F01", f"{info.filename} in the ZIP is damaged ({error}).") from error
         offset += last
@@ -235,14 +285,13 @@ class _Filler:
 
 
 def sheet_rows(sheet: Any) -> Iterator[tuple[int, list[Any]]]:
-    """(1-based row number, cells from column A) of a calamine sheet, whatever dimension the file claims."""
-    start = sheet.start or (0, 0)
-    pad = [None] * start[1]
-    for n, cells in enumerate(sheet.to_python(skip_empty_area=True), start[0] + 1):
+    """(1-based row number, cells from column A) of a calamine sheet, whatever dimension the file claims; cells become objects as they are asked for."""
+    pad = [None] * (sheet.start or (0, 0))[1]
+    for n, cells in enumerate(sheet.iter_rows(), 1):
         yield n, pad + cells
 
 
-def _xlsx(stream: RowStream, subject: Subject, f: BinaryIO) -> Iterator[tuple[int, int, list[str | None]]]:
+def _xlsx(stream: RowStream, subject: Subject, f: BinaryIO) -> Iterator[Piece]:
     from python_calamine import CalamineError, CalamineWorkbook, SheetVisibleEnum
 
     contract = subject.contract
@@ -267,7 +316,7 @@ def _xlsx(stream: RowStream, subject: Subject, f: BinaryIO) -> Iterator[tuple[in
         raise subject.refused("F01", f"the workbook is damaged ({error}).") from None
 
 
-def _sheet(stream: RowStream, subject: Subject, sheet: Iterator[tuple[int, list[Any]]]) -> Iterator[tuple[int, int, list[str | None]]]:
+def _sheet(stream: RowStream, subject: Subject, sheet: Iterator[tuple[int, list[Any]]]) -> Iterator[Piece]:
     contract = subject.contract
     first_heading = text.heading(contract.columns[0].heading)
     header: int | None = None
@@ -284,31 +333,41 @@ def _sheet(stream: RowStream, subject: Subject, sheet: Iterator[tuple[int, list[
             break
     if header is None:
         raise subject.refused("Q02", f"no heading row was found; '{contract.columns[0].heading}' should begin row {HEADING_ROW}.")
-    width = len(contract.columns)
-    fill, sums, old_font = _Filler(contract), _Sums(contract), text.OldFont()
-    dates = [n for n, c in enumerate(contract.columns) if c.type in ("date", "datetime")]
+    filler = _Filler(contract)
+    fill, sums, old_font = frames.Filler(filler.filled, filler.starts), _Sums(contract), text.OldFont()
+    dates = [str(n) for n, c in enumerate(contract.columns) if c.type in ("date", "datetime")]
     is_over = False
-    for number, cells in sheet:
-        values = [text.cell(v) for v in cells[:width]]
-        values += [None] * (width - len(values))
-        label = next((v for v in values if v is not None), None)
-        if label is None:
-            continue
-        stt = values[0]
-        if stt is None or not _INTEGER.match(stt):
-            if _TOTAL.match(label):
-                stream.warnings += sums.differences(values, number)
+    while batch := list(itertools.islice(sheet, frames.SHEET_ROWS)):
+        numbers, cells = zip(*batch, strict=True)
+        values, ordinals = frames.of_cells(cells, len(contract.columns)), pl.Series(numbers, dtype=pl.Int64) - header
+        totals, dropped = [], []
+        for n in values.select((~pl.col("0").str.contains(_STT).fill_null(False)).arg_true()).to_series():
+            row = values.row(n)
+            label = next((v for v in row if v is not None), None)
+            if label is None:
+                dropped.append(n)
+            elif _TOTAL.match(label):
+                totals.append((n, row))
+                dropped.append(n)
                 is_over = True
-                continue
-            if _SIGNATURE.match(label) or (is_over and sum(v is not None for v in values) <= 3):
+            elif _SIGNATURE.match(label) or (is_over and sum(v is not None for v in row) <= 3):
+                dropped.append(n)
                 is_over = True
-                continue
-        for n in dates:
-            values[n] = text.serial_date(values[n])
-        old_font.look(values)
+        kept = pl.int_range(len(numbers), eager=True)
+        if dropped:
+            kept = kept.filter(~kept.is_in(dropped))
+            values, ordinals = values[kept], ordinals.gather(kept)
+        values = values.with_columns(frames.mapped(values[name], _SERIAL, text.serial_date).alias(name) for name in dates)
+        old_font.look_at(values)
         values = fill(values)
-        sums.add(values)
-        yield number, number - header, values
+        done = 0
+        for at, row in totals:
+            until = (kept < at).sum()
+            sums.add(values[done:until])
+            stream.warnings += sums.differences(row, numbers[at])
+            done = until
+        sums.add(values[done:])
+        yield ordinals, header + 1, values
     if old_font.share > MAX_OLD_FONT_SHARE:
         raise subject.refused("F68", f"{old_font.hit} of {old_font.words} Vietnamese texts are written for an old font (TCVN3, .VnTime), not in Unicode.")
 
@@ -318,20 +377,21 @@ class _Sums:
 
     def __init__(self, contract: Any) -> None:
         self.columns = [(n, c) for n, c in enumerate(contract.columns) if c.type == "money"] if contract.row_group else []
-        self.group = next((n for n, c in enumerate(contract.columns) if c.name == contract.row_group), None)
+        self.group = next((str(n) for n, c in enumerate(contract.columns) if c.name == contract.row_group), None)
         self.total: dict[int, float] = dict.fromkeys((n for n, _ in self.columns), 0)
         self._last: str | None = None
 
-    def add(self, values: list[str | None]) -> None:
-        is_new = self.group is None or values[self.group] != self._last
-        if self.group is not None:
-            self._last = values[self.group]
+    def add(self, values: pl.DataFrame) -> None:
+        if self.group is None or not self.columns or values.is_empty():
+            return
+        before = values[self.group].shift(1, fill_value=self._last)
+        firsts = values.filter(values[self.group].ne_missing(before))
+        self._last = values[self.group][-1]
         for n, column in self.columns:
-            if column.name == "unit_price_vnd" or (column.fill and not is_new):
-                continue
-            self.total[n] += text.number(values[n]) or 0
+            if column.name != "unit_price_vnd":
+                self.total[n] += frames.total((firsts if column.fill else values)[str(n)])
 
-    def differences(self, totals: list[str | None], row: int) -> list[str]:
+    def differences(self, totals: Sequence[str | None], row: int) -> list[str]:
         """What the totals row says otherwise, in words."""
         told = []
         for n, column in self.columns:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
 from datetime import date, datetime, time, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import polars as pl
 
 _INVISIBLE = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff\u00ad"))
 _SPACES = re.compile(r"\s+")
@@ -16,7 +18,8 @@ MOJIBAKE = re.compile("áº|á»|Ä‘|Æ°|Ã¡|Ã¢|Ã£|Ã³|Ã´|Ãª|Ã©|�
 
 #: Letters of TCVN3 fonts as Unicode shows them, beside a letter: in Vietnamese text they stand nowhere.
 _OLD = "®§¬µ¶·¸¹»¼½¾÷ßæçëîïñöøûüþ"
-_OLD_FONT = re.compile(f"[A-Za-z{_OLD}][{_OLD.replace('§', '')}]|[{_OLD}][A-Za-z]")
+_OLD_FONT = f"[A-Za-z{_OLD}][{_OLD.replace('§', '')}]|[{_OLD}][A-Za-z]"
+_BEYOND_ASCII = r"[^\x00-\x7f]"
 
 
 class OldFont:
@@ -25,12 +28,13 @@ class OldFont:
     def __init__(self) -> None:
         self.words = self.hit = 0
 
-    def look(self, values: Iterable[str | None]) -> None:
-        """Take the values of a row."""
-        for value in values:
-            if value is not None and not value.isascii():
-                self.words += 1
-                self.hit += _OLD_FONT.search(value) is not None
+    def look_at(self, values: pl.DataFrame) -> None:
+        """Take columns of text."""
+        for column in values:
+            if column.len() and column.str.len_bytes().sum() != column.str.len_chars().sum():
+                foreign = column.filter(column.str.contains(_BEYOND_ASCII))
+                self.words += foreign.len()
+                self.hit += int(foreign.str.contains(_OLD_FONT).sum())
 
     @property
     def share(self) -> float:
