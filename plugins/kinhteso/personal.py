@@ -110,7 +110,7 @@ class Keys:
     memory does not grow with the file.
     """
 
-    def __init__(self, secret: str, cache: int = 16_384):
+    def __init__(self, secret: str, cache: int = 65_536):
         if not secret:
             raise ValueError("KINHTESO_PHONE_KEY is empty: personal data cannot be keyed, so nothing is loaded")
         block = secret.encode() if len(secret.encode()) <= 64 else hashlib.sha256(secret.encode()).digest()

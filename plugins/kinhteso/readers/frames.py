@@ -25,14 +25,13 @@ SHEET_ROWS = 10_000
 MAX_RECORD_BYTES = 64 << 20
 
 _BOM, _UTF16 = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
-_PLAIN_ASCII = bytes(range(0x20, 0x7F)) + b"\r\n"
+#: What may stand before a quote that opens a field, behind one that closes it; nothing: the beginning or the end of a block.
+_BEFORE, _BEHIND = frozenset((b"", b";", b"\n")), frozenset((b"", b";", b"\r", b"\n"))
+_NO_LINE_END = bytes(b for b in range(256) if b not in b"\r\n")
 #: Letters and marks that are their own NFC whatever stands beside them, no blanks, and in no text that was read with a wrong encoding.
 PLAIN_LETTERS = frozenset("ÀÁÂÃÈÉÊÌÍÒÓÔÕÙÚÝàáâãèéêìíòóôõùúýĂăĐđĨĩŨũƠơƯư–—“”…•₫×" + "".join(map(chr, range(0x1EA0, 0x1EFA))))
-_MISREAD = frozenset("º»‘°¡¢£³´ª©\u00ad½¨")
-#: A whole number, dotted or not, that 64 bits can hold.
-_WHOLE = r"^-?(\d{1,3}([.,]\d{3}){1,4}|\d{1,15})$"
-_EXACT = 1e15
-_EDGES = (b" ;", b"; ", b"\n ", b" \r", b" \n", b' "', b'" ')
+#: A whole number, dotted or not, that 64 bits can hold; the largest float of which each whole number below is one.
+_WHOLE, _EXACT = r"^-?(\d{1,3}([.,]\d{3}){1,4}|\d{1,15})$", 1e15
 #: A value that `text.clean` may change.
 _UNCLEAN = r"(?-m)^$|^\s|\s$|[^\x20-\x7e\r\n" + "".join(sorted(PLAIN_LETTERS)) + "]"
 
@@ -65,12 +64,9 @@ def of_rows(rows: Iterable[tuple[int, Sequence[str | None]]], batch: int = BATCH
         )
 
 
-def cleaned(column: pl.Series) -> pl.Series:
-    """A column as `text.clean` makes each of its values."""
-    at = column.str.contains(_UNCLEAN).arg_true()
-    if at.is_empty():
-        return column
-    return column.scatter(at, pl.Series([text.clean(value) for value in column.gather(at)], dtype=pl.String))
+def cleaned(column: pl.Series, clean: Callable[[str], str | None] = text.clean) -> pl.Series:
+    """A column as ``clean`` makes each of its values that are not plain."""
+    return mapped(column, _UNCLEAN, clean)
 
 
 def mapped(column: pl.Series, pattern: str, change: Callable[[str], str | None]) -> pl.Series:
@@ -212,20 +208,20 @@ def _parsed(block: bytes, fields: int) -> pl.DataFrame:
     """Whole records of a CSV as columns of clean text, or NotPlain."""
     rows = _square(block, fields)
     try:
-        letters = set(block.translate(None, _PLAIN_ASCII).decode())
-        is_odd = not letters <= PLAIN_LETTERS
-        if is_odd and not letters.isdisjoint(_MISREAD) and text.MOJIBAKE.search(block.decode()):
-            raise NotPlain
         frame = pl.read_csv(
             io.BytesIO(block), separator=";", has_header=False, schema={str(n): pl.String for n in range(fields)}, extra_columns="raise", encoding="utf8"
         )
-    except (UnicodeDecodeError, pl.exceptions.PolarsError):
+    except pl.exceptions.PolarsError:
         raise NotPlain from None
     if frame.height != rows:
         raise NotPlain
-    if is_odd or any(edge in block for edge in (*_EDGES, b'""')):
-        frame = frame.select(cleaned(column) for column in frame)
-    return frame
+    return frame.select(cleaned(column, _readable) for column in frame)
+
+
+def _readable(value: str) -> str | None:
+    if text.MOJIBAKE.search(value):
+        raise NotPlain
+    return text.clean(value)
 
 
 def _square(block: bytes, fields: int) -> int:
@@ -234,18 +230,17 @@ def _square(block: bytes, fields: int) -> int:
         pieces = block.split(b'"')
         if len(pieces) % 2 == 0:
             raise NotPlain
-        # a quoted field has become one quote: what stood in it is away, quotes that mean themselves stood beside each other
-        block = b'"'.join(pieces[::2])
-        while b'""' in block:
-            block = block.replace(b'""', b'"')
-        quotes = block.count(b'"')
-        opened = block.count(b';"') + block.count(b'\n"') + block.startswith(b'"')
-        closed = block.count(b'";') + block.count(b'"\r') + block.count(b'"\n') + block.endswith(b'"')
-        if not quotes == opened == closed:
+        # what stands outside of quotes; nothing between two of them: a quote that means itself
+        first, *middle, last = pieces[::2]
+        outside = [first, *filter(None, middle), last]
+        if not all(piece[-1:] in _BEFORE for piece in outside[:-1]) or not all(piece[:1] in _BEHIND for piece in outside[1:]):
             raise NotPlain
-    if block.count(b"\r") != block.count(b"\r\n"):
+        block = b"".join(outside)
+    line_ends = block.translate(None, _NO_LINE_END)
+    rows = line_ends.count(b"\n")
+    if line_ends not in (b"\r\n" * rows, b"\n" * rows):
         raise NotPlain
-    rows = block.count(b"\n") + (not block.endswith(b"\n"))
+    rows += not block.endswith(b"\n")
     if block.count(b";") != rows * (fields - 1):
         raise NotPlain
     return rows
