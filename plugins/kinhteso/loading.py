@@ -201,6 +201,33 @@ def _note_parts(conn: psycopg.Connection, export_id: int, parts: Iterable[Any]) 
 # ---- COPY ----------------------------------------------------------------------------------------------------------------------
 
 
+class KnownKeys:
+    """What stands in raw for personal values, by kind: values repeat (a store's name on each of its orders) and are keyed once. Bounded, so that memory
+    does not grow with the file."""
+
+    LIMIT = 65_536
+
+    def __init__(self, keys: Keys) -> None:
+        self._keys = keys
+        self._seen: dict[str, pl.DataFrame] = {}
+
+    def columns(self, kind: str, values: pl.Series) -> list[pl.Series]:
+        """The raw columns that stand for a personal one."""
+        wanted = values.unique().alias("value").to_frame()
+        seen = self._seen.get(kind)
+        new = wanted if seen is None else wanted.join(seen, on="value", how="anti", nulls_equal=True)
+        if seen is None or seen.height + new.height > self.LIMIT:
+            seen = self._made(kind, wanted)
+        elif not new.is_empty():
+            seen = pl.concat([seen, self._made(kind, new)], rechunk=True)
+        self._seen[kind] = seen
+        return values.alias("value").to_frame().join(seen, on="value", how="left", nulls_equal=True, maintain_order="left").get_columns()[1:]
+
+    def _made(self, kind: str, values: pl.DataFrame) -> pl.DataFrame:
+        columns = self._keys.columns(kind, values["value"])
+        return values.with_columns(pl.Series(str(n), column, dtype=pl.String) for n, column in enumerate(columns))
+
+
 class _Ahead(psycopg.copy.QueuedLibpqWriter):
     """Sends to the server from a thread of its own, so that it works while the next frame is made; never more than two of them wait."""
 
@@ -210,12 +237,13 @@ class _Ahead(psycopg.copy.QueuedLibpqWriter):
 def _copy(conn: psycopg.Connection, export_id: int, contract: Any, stream: Any, keys: Keys) -> list[str]:
     """Stream the rows into COPY, frame by frame; memory holds a few of them. Returns a line per column in which numbers were masked."""
     masked: Counter[str] = Counter()
+    known = KnownKeys(keys)
     statement = sql.SQL("copy {} ({}) from stdin (format csv)").format(raw_table(contract), select_list(["export_id", "source_row", *raw_columns(contract)]))
     with conn.cursor() as cursor, cursor.copy(statement, writer=_Ahead(cursor)) as copy:
         for frame in stream.frames() if hasattr(stream, "frames") else of_rows(stream):
             buffer = io.BytesIO()
             numbered = [pl.repeat(export_id, len(frame.source_row), dtype=pl.Int64, eager=True).alias("export_id"), frame.source_row.alias("source_row")]
-            values = _raw_values(contract, frame.values, keys, masked)
+            values = _raw_values(contract, frame.values, known, masked)
             # In this CSV an unquoted empty field is NULL; blank text is NULL in raw anyway.
             pl.DataFrame(numbered + [column.alias(str(n)) for n, column in enumerate(values)]).write_csv(buffer, include_header=False)
             content = buffer.getvalue()
@@ -223,7 +251,7 @@ def _copy(conn: psycopg.Connection, export_id: int, contract: Any, stream: Any, 
     return [f"Q17: {count} values of {heading} held a phone or citizen number; it was masked" for heading, count in masked.items() if count]
 
 
-def _raw_values(contract: Any, frame: pl.DataFrame, keys: Keys, masked: Counter[str]) -> list[pl.Series]:
+def _raw_values(contract: Any, frame: pl.DataFrame, known: KnownKeys, masked: Counter[str]) -> list[pl.Series]:
     """Columns of the raw table from columns of the reader: what is not kept falls away, personal data become keys, personal numbers in free
     text are masked and counted."""
     kept: list[pl.Series] = []
@@ -231,7 +259,7 @@ def _raw_values(contract: Any, frame: pl.DataFrame, keys: Keys, masked: Counter[
         if not column.keep:
             continue
         if column.personal:
-            kept += _keyed(column.personal, values, keys)
+            kept += known.columns(column.personal, values)
         elif column.type == "hex64":
             kept.append(values.set(~values.str.contains(_HEX64), NOT_A_KEY))
         elif _is_free_text(contract, column):
@@ -240,13 +268,6 @@ def _raw_values(contract: Any, frame: pl.DataFrame, keys: Keys, masked: Counter[
         else:
             kept.append(values)
     return kept + frame.get_columns()[len(contract.columns) :]
-
-
-def _keyed(kind: str, values: pl.Series, keys: Keys) -> list[pl.Series]:
-    """The raw columns that stand for a personal one; what repeats is keyed once."""
-    different = values.unique()
-    places = values.to_frame("v").join(pl.DataFrame({"v": different}).with_row_index("at"), on="v", how="left", nulls_equal=True, maintain_order="left")["at"]
-    return [pl.Series(made, dtype=pl.String).gather(places) for made in keys.columns(kind, different)]
 
 
 def _is_free_text(contract: Any, column: Any) -> bool:

@@ -8,7 +8,7 @@ import csv
 import hashlib
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -106,18 +106,15 @@ def plain(text: str | None) -> str | None:
 
 
 class Keys:
-    """Keys of one load. Names repeat (a store's name on each of its orders) and are remembered, in a bounded cache, so that
-    memory does not grow with the file.
-    """
+    """Keys made with one secret."""
 
-    def __init__(self, secret: str, cache: int = 65_536):
+    def __init__(self, secret: str):
         if not secret:
             raise ValueError("KINHTESO_PHONE_KEY is empty: personal data cannot be keyed, so nothing is loaded")
         block = secret.encode() if len(secret.encode()) <= 64 else hashlib.sha256(secret.encode()).digest()
         # The two halves of HMAC (RFC 2104), hashed once: three times as fast as hmac.digest for short texts.
         self._inner = hashlib.sha256(bytes(b ^ 0x36 for b in block.ljust(64, b"\0")))
         self._outer = hashlib.sha256(bytes(b ^ 0x5C for b in block.ljust(64, b"\0")))
-        self.name: Callable[[str | None], tuple[str | None, str]] = lru_cache(maxsize=cache)(self._name)
 
     def key(self, text: str) -> str:
         """HMAC-SHA256 of the text in hex."""
@@ -139,7 +136,7 @@ class Keys:
         digits = citizen_digits(text)
         return self.key(digits) if digits else None
 
-    def _name(self, text: str | None) -> tuple[str | None, str]:
+    def name(self, text: str | None) -> tuple[str | None, str]:
         """(key of the comparison form or None when blank, 'true' if it is a test name else 'false')."""
         form = plain(text)
         if not form:
