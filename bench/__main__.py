@@ -24,7 +24,7 @@ MEASUREMENTS: dict[str, Callable[[Stage, float], Measurement]] = {
     **history.MEASUREMENTS,
 }
 #: Takes long: only when it is asked for by name.
-ONLY_BY_NAME = {"national"}
+ONLY_BY_NAME = {"growth", "national"}
 QUICK_SIZE = 0.001
 
 

@@ -67,12 +67,12 @@ def memory(stage: Stage, size: float) -> Measurement:
         ends.append(history.finish)
         return Side(name, lines, history.run, history.check, history.close, rounds=1)
 
-    rows = max(200, int(200_000 * size) // 200 * 200)
+    rows = max(200, int(100_000 * size) // 200 * 200)
     pair("load of CSV", rows, csv_side)
     pair("load of JSON pages", rows // 2, json_side)
-    pair("reading a workbook", max(200, rows // 10), sheet_side)
+    pair("reading a workbook", max(200, rows // 5), sheet_side)
     pair("judge", rows, judge_side)
-    pair("the whole day", max(200, rows // 10 // 200 * 200), day_side)
+    pair("the whole day", max(200, rows // 5 // 200 * 200), day_side)
 
     def finish() -> None:
         for end in ends:
@@ -86,7 +86,7 @@ def memory(stage: Stage, size: float) -> Measurement:
 
 def addresses(stage: Stage, size: float) -> Measurement:
     """Addresses of the real communes of 2021 in the ways that people write them, to their codes."""
-    rows = max(500, int(100_000 * size))
+    rows = max(500, int(50_000 * size))
     source, target = stage.home / "addresses.csv", stage.home / "resolved.csv"
     with (ROOT / "dbt_project" / "seeds" / "commune_crosswalk.csv").open(encoding="utf-8", newline="") as f:
         communes = [r for r in csv.DictReader(f) if r["list"] == "2021"]
