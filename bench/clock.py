@@ -32,9 +32,9 @@ def _cpu() -> float:
 
 
 def main(works: dict[str, Callable[..., dict[str, Any] | None]]) -> None:
-    """`python -m bench.… <work> '{"argument": …}'`: do the work with a clock, print what it took and told."""
+    """`python -m bench.… <work>`, arguments as JSON from its standard input: do the work with a clock, print what it took and told."""
     clock = Clock()
-    told = works[sys.argv[1]](clock, **json.loads(sys.argv[2])) or {}
+    told = works[sys.argv[1]](clock, **json.load(sys.stdin)) or {}
     if not clock.seconds:
         clock.stop()
     print("\n" + json.dumps({**told, "seconds": clock.seconds, "cpu_seconds": clock.cpu_seconds}, default=str))

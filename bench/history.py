@@ -1,6 +1,6 @@
 """The same day on a short and on a long history, an unchanged day run again, and a day of the whole country: measurements over the worlds.
 
-A world is made and built once (not measured) and kept as a database that each round copies. `python -m bench.history day '{...}'` runs the day in a process of
+A world is made and built once (not measured) and kept as a database that each round copies. `python -m bench.history day` runs the day in a process of
 its own.
 """
 

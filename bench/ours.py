@@ -1,4 +1,4 @@
-"""Kinhteso's work, each piece in a process of its own: `python -m bench.ours load '{...}'`."""
+"""Kinhteso's work, each piece in a process of its own: `python -m bench.ours load`."""
 
 from __future__ import annotations
 

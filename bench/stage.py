@@ -66,7 +66,10 @@ class Stage:
         return make_conninfo(self.server.dsn(), dbname=database)
 
     def _template(self) -> None:
-        self.drop("bench_template")
+        with psycopg.connect(self.server.dsn()) as conn:
+            left = conn.execute("select datname from pg_database where datname like 'bench\\_%'").fetchall()
+        for (name,) in left:  # by a run that was killed
+            self.drop(name)
         self.admin("create database bench_template")
         with warehouse.connect(self.dsn("bench_template")) as conn:
             warehouse.migrate(conn)
@@ -111,17 +114,22 @@ class Stage:
         return Taken(seconds, own + self.server_cpu_seconds() - server, 0.0, more if isinstance(more, dict) else {})
 
     def child(self, python: str | Path, module: str, what: str, **given: Any) -> Taken:
-        """Run `python -m module what '{...}'`: it prints a line of JSON with the seconds of its work (imports and start are not in them). Peak memory is of
-        the process and all that it starts, together."""
+        """Run `python -m module what`, given its arguments as JSON: it prints a line of JSON with the seconds of its work (imports and start are not in
+        them). Peak memory is of the process and all that it starts, together."""
         self.settle()
         env = {**os.environ, "PYTHONPATH": f"{ROOT / 'plugins'}:{ROOT}", "PYTHONWARNINGS": "ignore", "KINHTESO_DBT_STATE": str(self.home / "dbt")}
         server = self.server_cpu_seconds()
         with subprocess.Popen(
-            [str(python), "-m", module, what, json.dumps(given, default=str)], cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            [str(python), "-m", module, what], cwd=ROOT, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         ) as process:
             peak = _Weight(process.pid)
-            out, err = process.communicate()
-            peak.ends()
+            try:
+                out, err = process.communicate(json.dumps(given, default=str))  # not among the arguments: a password is in it
+            except BaseException:  # Ctrl-C, SIGTERM: nothing is left behind
+                process.terminate()
+                raise
+            finally:
+                peak.ends()
         if process.returncode:
             raise ChildFailed(f"{module} {what} ended with {process.returncode}:\n{(out + err)[-4000:]}")
         told = json.loads(out.strip().splitlines()[-1])
