@@ -473,14 +473,14 @@ def store_counts(conn: psycopg.Connection, id: int) -> dict[str, int]:
     return counted
 
 
-def conservation(conn: psycopg.Connection, id: int) -> None:
-    """I1 for one loaded export: raises ConservationBroken with the figures unless
+def conservation(conn: psycopg.Connection, id: int, counted: dict[str, int] | None = None) -> None:
+    """I1 for one loaded export (``counted``: by `store_counts`, in this transaction): raises ConservationBroken with the figures unless
 
     - rows delivered (as the reader counted them) = rows in raw = loaded + quarantined + duplicate + superseded, in the ledger and in the tables;
     - every row that was set aside is a row of raw, once, and every quarantined row has its reason, and no other row has an open one.
     """
     export = get(conn, id)
-    counted = count(conn, id)
+    counted = counted or count(conn, id)
     problems = []
     noted = {
         "loaded": export.rows_loaded,

@@ -19,6 +19,7 @@ import psycopg.copy
 from psycopg import sql
 
 from kinhteso import ledger
+from kinhteso.blocks import Blocks
 from kinhteso.contracts import REGISTER_COLUMNS
 from kinhteso.personal import Keys
 from kinhteso.readers.frames import mapped, of_rows
@@ -133,21 +134,20 @@ def _load(conn: psycopg.Connection, export: ledger.Export, contract: Any, landin
 
         read = reader
     stream = read(contract, _parts(conn, export), landing, export)
-    masked = _copy(conn, export.export_id, contract, stream, keys)
-    held = conn.execute(sql.SQL("select count(*) from {} where export_id = %s").format(raw_table(contract)), [export.export_id]).fetchone()[0]  # type: ignore[index]
-    _declared_figures(conn, export, contract, held, stream)
+    blocks = Blocks(contract) if contract.row_group else None
+    held, masked = _copy(conn, export.export_id, contract, stream, keys, blocks)
+    _declared_figures(conn, export, contract, held, stream, blocks)
     _own_bytes(conn, export, contract, held)
     _note_parts(conn, export.export_id, stream.parts)
     if held >= ANALYZE_FROM_ROWS:
         conn.execute(sql.SQL("analyze {}").format(raw_table(contract)))
-    _set_aside(conn, export, contract)
+    _set_aside(conn, export, contract, blocks)
     conn.execute(
         """update ops.export set state = 'loaded', reason = null, rows_delivered = %s, loaded_at = now(), judged_at = null, ended_at = null
            where export_id = %s""",
         [stream.rows, export.export_id],
     )
-    ledger.store_counts(conn, export.export_id)
-    ledger.conservation(conn, export.export_id)
+    ledger.conservation(conn, export.export_id, ledger.store_counts(conn, export.export_id))
     warnings = tuple(dict.fromkeys([*map(str, stream.warnings or ()), *masked]))
     ledger.note_warnings(conn, export.export_id, "reader", warnings, held)
     done = ledger.get(conn, export.export_id)
@@ -234,21 +234,31 @@ class _Ahead(psycopg.copy.QueuedLibpqWriter):
     QUEUE_SIZE = 2
 
 
-def _copy(conn: psycopg.Connection, export_id: int, contract: Any, stream: Any, keys: Keys) -> list[str]:
-    """Stream the rows into COPY, frame by frame; memory holds a few of them. Returns a line per column in which numbers were masked."""
+def _copy(conn: psycopg.Connection, export_id: int, contract: Any, stream: Any, keys: Keys, blocks: Blocks | None) -> tuple[int, list[str]]:
+    """Stream the rows into COPY, frame by frame; memory holds a few of them. Returns how many the server has taken, and a line per column in which
+    numbers were masked."""
     masked: Counter[str] = Counter()
     known = KnownKeys(keys)
     statement = sql.SQL("copy {} ({}) from stdin (format csv)").format(raw_table(contract), select_list(["export_id", "source_row", *raw_columns(contract)]))
-    with conn.cursor() as cursor, cursor.copy(statement, writer=_Ahead(cursor)) as copy:
+    cursor = conn.cursor()
+    with cursor.copy(statement, writer=_Ahead(cursor)) as copy:
         for frame in stream.frames() if hasattr(stream, "frames") else of_rows(stream):
+            if blocks:
+                blocks.look(frame)
             buffer = io.BytesIO()
             numbered = [pl.repeat(export_id, len(frame.source_row), dtype=pl.Int64, eager=True).alias("export_id"), frame.source_row.alias("source_row")]
             values = _raw_values(contract, frame.values, known, masked)
             # In this CSV an unquoted empty field is NULL; blank text is NULL in raw anyway.
             pl.DataFrame(numbered + [column.alias(str(n)) for n, column in enumerate(values)]).write_csv(buffer, include_header=False)
             content = buffer.getvalue()
-            copy.write(content.replace(b"\0", b"") if b"\0" in content else content)  # PostgreSQL has no text with NUL
-    return [f"Q17: {count} values of {heading} held a phone or citizen number; it was masked" for heading, count in masked.items() if count]
+            if b"\0" in content:  # PostgreSQL has no text with NUL
+                content = content.replace(b"\0", b"")
+                if blocks:
+                    blocks.give_up()
+            copy.write(content)
+    if blocks:
+        blocks.end()
+    return cursor.rowcount, [f"Q17: {count} values of {heading} held a phone or citizen number; it was masked" for heading, count in masked.items() if count]
 
 
 def _raw_values(contract: Any, frame: pl.DataFrame, known: KnownKeys, masked: Counter[str]) -> list[pl.Series]:
@@ -285,25 +295,26 @@ def _mask(found: re.Match[str]) -> str:
 # ---- what the manifest says (Q01) ----------------------------------------------------------------------------------------------
 
 
-def _declared_figures(conn: psycopg.Connection, export: ledger.Export, contract: Any, held: int, stream: Any) -> None:
+def _declared_figures(conn: psycopg.Connection, export: ledger.Export, contract: Any, held: int, stream: Any, blocks: Blocks | None) -> None:
     """Rows, orders and control sum of the manifest, or TOTAL of the pages, against what is in raw. Exact; else LoadRefused.
 
     RULINGS 20: rows count repeats, orders and the control sum count an order once. Where an order comes in two blocks of different
     totals the sum may be meant either way; that order goes to quarantine, not the file. A total that is no number cannot be summed
-    either: then only "more than declared" is refused.
+    either: then only "more than declared" is refused. What `blocks` has proven is taken where it agrees; nothing is refused by it.
     """
     if stream.rows != held:
         raise LoadRefused(_message(export, contract, f"the reader delivered {stream.rows} rows but raw holds {held} (Q01)"), "Q01")
     if export.rows_declared is not None and not _rows_fit(conn, export, contract, held):
         raise LoadRefused(_message(export, contract, f"{export.rows_declared} rows declared, {held} found (Q01)"), "Q01")
-    if export.orders_declared is not None and contract.row_group:
+    if blocks and export.orders_declared is not None and export.orders_declared != blocks.orders:
         found = conn.execute(
             sql.SQL("select count(distinct {}) from {} where export_id = %s").format(sql.Identifier(contract.row_group), raw_table(contract)),
             [export.export_id],
         ).fetchone()[0]  # type: ignore[index]
         if found != export.orders_declared:
             raise LoadRefused(_message(export, contract, f"{export.orders_declared} orders declared, {found} found (Q01)"), "Q01")
-    if export.control_total is not None and export.source == "postmart" and export.dataset in _CONTROLLED:
+    is_controlled = export.control_total is not None and export.source == "postmart" and export.dataset in _CONTROLLED
+    if is_controlled and not (blocks and export.control_total == blocks.total):
         _control_sum(conn, export, contract)
 
 
@@ -365,10 +376,10 @@ def _control_sum(conn: psycopg.Connection, export: ledger.Export, contract: Any)
 # ---- exact duplicates and older states -----------------------------------------------------------------------------------------
 
 
-def _set_aside(conn: psycopg.Connection, export: ledger.Export, contract: Any) -> None:
+def _set_aside(conn: psycopg.Connection, export: ledger.Export, contract: Any, blocks: Blocks | None) -> None:
     """Exact duplicates, and for pages older states of a key: they stay in raw and do not count."""
-    if contract.row_group:
-        _set_aside_blocks(conn, export, contract)
+    if blocks:
+        _set_aside_blocks(conn, export, contract, blocks.suspects)
     elif contract.key:
         _set_aside_rows(conn, export, contract)
 
@@ -409,18 +420,25 @@ def _set_aside_rows(conn: psycopg.Connection, export: ledger.Export, contract: A
     conn.execute(query, {"id": export.export_id})
 
 
-def _set_aside_blocks(conn: psycopg.Connection, export: ledger.Export, contract: Any) -> None:
+def _set_aside_blocks(conn: psycopg.Connection, export: ledger.Export, contract: Any, suspects: tuple[list[str], list[int]] | None) -> None:
     """A block of a whole order that is repeated is a duplicate; equal lines inside one block are lines (RULINGS 20).
 
     A block is a run of rows of one order and one STT. Where a block and its repeat stand next to each other they form one run: it is
-    taken apart when it consists of m equal pieces and its lines add up to exactly m times the order's goods amount.
+    taken apart when it consists of m equal pieces and its lines add up to exactly m times the order's goods amount. ``suspects`` are the orders of
+    which this may be true, by their codes and by a row of theirs; None where the table has to be grouped to find them.
     """
+    if suspects == ([], []):
+        return
     group = sql.Identifier(contract.row_group)
+    few = """and {group} in (select unnest(%(codes)s::text[])
+                            union select {group} from {table} where export_id = %(id)s and source_row = any(%(rows)s::bigint[]))"""
+    found = f"""select {{group}} as g from {{table}} where export_id = %(id)s and {{group}} is not null {few if suspects else ""} group by 1
+                having max(source_row) - min(source_row) + 1 <> count(*) or min(stt) <> max(stt)
+                    or sum(parse.money(line_amount_vnd)) <> min(parse.money(goods_gross_vnd))"""
+    suspect = sql.SQL(found).format(group=group, table=raw_table(contract))  # type: ignore[arg-type]
     content = sql.SQL(", ").join(map(sql.Identifier, _content(contract)))
     query = sql.SQL(
-        """with suspect as materialized (select {group} as g from {table} where export_id = %(id)s and {group} is not null group by 1
-                            having max(source_row) - min(source_row) + 1 <> count(*) or min(stt) <> max(stt)
-                                or sum(parse.money(line_amount_vnd)) <> min(parse.money(goods_gross_vnd))),
+        """with suspect as materialized ({suspect}),
                 r as (select source_row, {group} as g, stt, md5(row({content})::text) as content,
                              parse.money(line_amount_vnd) as amount, parse.money(goods_gross_vnd) as goods
                       from {table} where export_id = %(id)s and {group} in (select g from suspect)),
@@ -447,5 +465,6 @@ def _set_aside_blocks(conn: psycopg.Connection, export: ledger.Export, contract:
            select %(id)s, b.source_row, 'duplicate' from blocks as b
            join ranked as k on k.g = b.g and k.run = b.run and k.piece = b.piece
            where k.nth > 1"""
-    ).format(group=group, content=content, table=raw_table(contract))
-    conn.execute(query, {"id": export.export_id})
+    ).format(group=group, content=content, table=raw_table(contract), suspect=suspect)
+    codes, rows = suspects or ([], [])
+    conn.execute(query, {"id": export.export_id, "codes": codes, "rows": rows})
