@@ -20,7 +20,7 @@ class Blocks:
     MAX_ORDERS = 1 << 21
     MAX_SUSPECTS = 10_000
     MAX_TAIL_ROWS = 100_000
-    _MONEY = r"\A(?:[0-9]{1,15}|[0-9]{1,3}(?:\.[0-9]{3}){1,4})\z"
+    _MONEY = r"\A(?:[0-9]{1,12}|[0-9]{1,3}(?:\.[0-9]{3}){1,3})\z"
     _MONEYS = ("line_amount_vnd", "goods_gross_vnd", "order_total_vnd")
 
     def __init__(self, contract: Any) -> None:
@@ -105,7 +105,7 @@ class Blocks:
         rows = found["source_row"].to_numpy()
         is_odd |= rows[np.append(starts[1:], found.height) - 1] - rows[starts] + 1 != np.diff(np.append(starts, found.height))
         self._suspects += codes.filter(pl.Series(is_odd & given)).to_list()
-        self._sums = self._sums and not (total.is_null().any() or (inside & total.ne_missing(total.shift(1)).to_numpy()).any())
+        self._sums = self._sums and bool(given.all()) and not (total.is_null().any() or (inside & total.ne_missing(total.shift(1)).to_numpy()).any())
         self._total += sum(total.gather(starts).filter(pl.Series(given)).fill_null(0).to_list())
         codes, rows = codes.drop_nulls(), rows[starts][given]
         if not codes.len():

@@ -140,7 +140,10 @@ def _load(conn: psycopg.Connection, export: ledger.Export, contract: Any, landin
     _own_bytes(conn, export, contract, held)
     _note_parts(conn, export.export_id, stream.parts)
     if held >= ANALYZE_FROM_ROWS:
-        conn.execute(sql.SQL("analyze {}").format(raw_table(contract)))
+        columns = {"export_id", "source_row", *raw_columns(contract)}
+        # What rows are found by; the rest is left to autovacuum, which need not hold up the day.
+        found_by = dict.fromkeys(["export_id", "source_row", *_key(contract), *([contract.row_group] if contract.row_group else [])])
+        conn.execute(sql.SQL("analyze {} ({})").format(raw_table(contract), select_list([c for c in found_by if c in columns])))
     _set_aside(conn, export, contract, blocks)
     conn.execute(
         """update ops.export set state = 'loaded', reason = null, rows_delivered = %s, loaded_at = now(), judged_at = null, ended_at = null
