@@ -88,7 +88,7 @@ def digest(rows: Sequence[Sequence[str | None]]) -> str:
 # ---- Postmart's orders ---------------------------------------------------------------------------------------------------------
 
 
-def order_lines(rows: int, day: date, sellers: Sequence[Shop], known: Known, wanted: str = "csv", first_order: int = 1) -> Iterator[str]:
+def order_lines(rows: int, day: date, sellers: Sequence[Shop], known: Known, first_order: int = 1) -> Iterator[str]:
     """``rows`` lines of orders placed on ``day``, one to three to an order, in the CSV dialect (CRLF); ``known`` is complete at the end."""
     known.sample_step = max(1, rows // SAMPLED_ROWS)
     head, dmy = f"PM{day:%y%m%d}", f"{day:%d/%m/%Y}"
@@ -254,13 +254,13 @@ def order_pages(folder: Path, count: int, day: date = DAY) -> tuple[list[Path], 
 # ---- a workbook ----------------------------------------------------------------------------------------------------------------
 
 
-def order_workbook(folder: Path, rows: int, day: date = DAY, sellers: int = 2_000) -> tuple[Path, Known]:
+def order_workbook(folder: Path, rows: int, day: date = DAY, sellers: int = 2_000, first_order: int = 1) -> tuple[Path, Known]:
     """The sheet form of A3 with ``rows`` rows of 25 columns, every row an order's line with the order's columns filled."""
     import csv
 
     import xlsxwriter
 
-    folder = folder / f"workbook-{day:%Y%m%d}-{rows}-{sellers}-g{GENERATION}"
+    folder = folder / f"workbook-{day:%Y%m%d}-{rows}-{sellers}-{first_order}-g{GENERATION}"
     path, told = folder / f"PM_LSN_DONHANG_{day:%Y%m%d}_v1.xlsx", folder / "known.json"
     if not told.exists():
         folder.mkdir(parents=True, exist_ok=True)
@@ -270,7 +270,7 @@ def order_workbook(folder: Path, rows: int, day: date = DAY, sellers: int = 2_00
             page.write(0, 0, "BÁO CÁO ĐƠN HÀNG")
             page.write(2, 0, f"Từ ngày {day:%d/%m/%Y} đến ngày {day:%d/%m/%Y}")
             page.write_row(4, 0, [c.heading for c in contract.columns])
-            for n, row in enumerate(csv.reader(order_lines(rows, day, shops(sellers), known), delimiter=";"), 5):
+            for n, row in enumerate(csv.reader(order_lines(rows, day, shops(sellers), known, first_order=first_order), delimiter=";"), 5):
                 for column, value in enumerate(row):
                     if value and column in (0, 12):
                         page.write_number(n, column, int(value))

@@ -26,7 +26,7 @@ def load(clock: Clock, dsn: str, export_id: int, source: str, dataset: str, land
     from kinhteso.landing import Landing
 
     assert readers
-    _import("kinhteso.readers.files", "kinhteso.readers.pages", "kinhteso.readers.frames", "kinhteso.copying")
+    _import("kinhteso.readers.files", "kinhteso.readers.pages", "kinhteso.readers.frames")
     contract = load_contract(source, dataset)
     with warehouse.connect(dsn) as conn:
         clock.start()
@@ -56,26 +56,22 @@ def judge(clock: Clock, dsn: str, export_id: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def read_workbook(clock: Clock, path: str, source: str, dataset: str, day: str) -> dict[str, Any]:
-    """Every row of a sheet as the loader gets it."""
+def read_workbook(clock: Clock, paths: list[str], source: str, dataset: str, day: str) -> dict[str, Any]:
+    """Every row of some sheets as the loader gets it."""
     from kinhteso.contracts import load_contract
     from kinhteso.landing import Landing, Part
     from kinhteso.readers import read
 
     _import("python_calamine", "kinhteso.readers.files", "kinhteso.readers.frames")
-    contract, file = load_contract(source, dataset), Path(path)
+    contract = load_contract(source, dataset)
     export = SimpleNamespace(source=source, dataset=dataset, business_day=date.fromisoformat(day), version=1, unit="")
-    names = [c.name for c in contract.columns]
+    amount = [c.name for c in contract.columns].index("line_amount_vnd")
     clock.start()
     rows = total = 0
-    stream: Any = read(contract, [Part(1, file.name, file.name, "", 0)], Landing(file.parent), export)
-    if hasattr(stream, "frames"):
-        columns = (frame.values.get_column("line_amount_vnd").to_list() for frame in stream.frames(names))
-    else:
-        columns = ([values[names.index("line_amount_vnd")]] for _, values in stream)
-    for column in columns:
-        rows += len(column)
-        total += sum(int(value.replace(".", "")) for value in column)
+    for file in map(Path, paths):
+        for frame in read(contract, [Part(1, file.name, file.name, "", 0)], Landing(file.parent), export).frames():
+            rows += frame.values.height
+            total += sum(int(value.replace(".", "")) for value in frame.values.to_series(amount).to_list())
     clock.stop()
     return {"rows": rows, "amount": total}
 

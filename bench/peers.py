@@ -84,16 +84,17 @@ def pandas_excel(clock: Clock, dsn: str, path: str, limit: int) -> dict[str, Any
     return {"version": pandas.__version__}
 
 
-def calamine(clock: Clock, path: str) -> dict[str, Any]:
+def calamine(clock: Clock, paths: list[str]) -> dict[str, Any]:
     """python-calamine alone: every cell of the sheet as a Python value, row by row."""
     import python_calamine
 
     clock.start()
-    sheet = python_calamine.CalamineWorkbook.from_path(path).get_sheet_by_index(0)
     rows = total = 0
-    for row in sheet.to_python(skip_empty_area=True)[5:-1]:
-        rows += 1
-        total += int(str(row[14]).replace(".", ""))
+    for path in paths:
+        sheet = python_calamine.CalamineWorkbook.from_path(path).get_sheet_by_index(0)
+        for row in sheet.to_python(skip_empty_area=True)[5:-1]:
+            rows += 1
+            total += int(str(row[14]).replace(".", ""))
     clock.stop()
     return {"rows": rows, "amount": total}
 
