@@ -104,7 +104,8 @@ class Measurement:
                         side.close()
                     side.taken.append(taken)
                     memory = f", {taken.peak_mb:,.0f} MB" if taken.peak_mb else ""
-                    say(f"{self.name} {number + 1}/{min(side.rounds or rounds, rounds)}: {side.name}: {taken.seconds:.2f} s, CPU {taken.cpu_seconds:.2f} s{memory}")
+                    turn = f"{self.name} {number + 1}/{min(side.rounds or rounds, rounds)}"
+                    say(f"{turn}: {side.name}: {taken.seconds:.2f} s, CPU {taken.cpu_seconds:.2f} s{memory}")
         finally:
             self.finish()
 
