@@ -89,7 +89,8 @@ class LocalAirflow:
             "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
             "AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK": "False",
             "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "60",
-            "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "60",
+            # A file that has changed is read at once; the others need no second look while the machine works.
+            "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "600",
             "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
             "KINHTESO_SCHEDULES": "on" if self._schedules else "off",
             **({} if self._schedules else {"KINHTESO_RETRY_SECONDS": "5"}),

@@ -243,7 +243,7 @@ def wait_for(airflow: LocalAirflow, runs: dict[str, str], label: str) -> dict[st
                 say(f"{label}  {dag_id}: {'done' if state == 'success' else '[red]failed[/red]'}")
         if time.monotonic() > deadline:
             raise AirflowFailed(f"{label}: {sorted(set(runs) - set(states))} did not end in {DAY_SECONDS // 3600} hours; look at {airflow.url}")
-        time.sleep(0.3)
+        time.sleep(0.5)  # each question costs the api-server what a task's costs it
     return states
 
 

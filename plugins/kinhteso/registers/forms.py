@@ -292,6 +292,7 @@ def _sheet_rows(stream: RowStream, sheet: _Sheet, contract: Any, origin: str, as
     dates = [n for n in placed if contract.columns[n].type in ("date", "datetime")]
     last: dict[int, str | None] = {}
     section, ended = sheet.commune, False
+    districts: dict[str | None, str | None] = {}
     subtotal, total = dict.fromkeys(sums, 0.0), dict.fromkeys(sums, 0.0)
     for number in range(start, len(sheet.rows)):
         row = sheet.rows[number]
@@ -347,7 +348,9 @@ def _sheet_rows(stream: RowStream, sheet: _Sheet, contract: Any, origin: str, as
                 commune = communes.resolve(given_code, given_name, district, as_of)
         if values[names.index("commune_name")] is None if "commune_name" in names else False:
             values[names.index("commune_name")] = sheet.commune_name
-        own = communes.district_of(commune, as_of) or district
+        if commune not in districts:  # asked once per commune: each question looks whether the seeds have changed
+            districts[commune] = communes.district_of(commune, as_of)
+        own = districts[commune] or district
         stream.rows += 1
         yield offset + number + 1, [*values, commune, as_of.isoformat(), own]
 

@@ -33,10 +33,10 @@ def _contract_numbers() -> dict[str, str]:
     return {str(c.form["number"]).lstrip("0"): c.dataset for c in contracts.all_contracts() if c.source == "registers"}
 
 
-def dataset_of(path: Path) -> str | None:
-    """Which register a file is: by its name (Bieu01b_…), else by the title of its first sheet."""
+def dataset_of(path: Path, numbers: dict[str, str] | None = None) -> str | None:
+    """Which register a file is: by its name (Bieu01b_…), else by the title of its first sheet. ``numbers``: those of the contracts, if they are at hand."""
     if match := _NAME.match(path.name):
-        return _contract_numbers().get(match[1].lower())
+        return (_contract_numbers() if numbers is None else numbers).get(match[1].lower())
     try:
         with path.open("rb") as f:
             return forms.dataset_by_title(f)
@@ -51,7 +51,7 @@ def scan(inbox: Path) -> list[Form]:
     """
     if not inbox.is_dir():
         raise FileNotFoundError(f"KINHTESO_REGISTERS_INBOX is {inbox}, which is no folder. Create it or correct the setting.")
-    found = []
+    found, numbers = [], _contract_numbers()
     for path in sorted(inbox.rglob("*")):
         if path.suffix.lower() not in SUFFIXES or path.name.startswith((".", "~$")) or not path.is_file() or path.is_symlink():
             continue
@@ -59,7 +59,7 @@ def scan(inbox: Path) -> list[Form]:
         with path.open("rb") as f:
             for chunk in iter(lambda: f.read(1 << 20), b""):
                 digest.update(chunk)
-        found.append(Form(path, dataset_of(path), digest.hexdigest(), datetime.fromtimestamp(path.stat().st_mtime, UTC)))
+        found.append(Form(path, dataset_of(path, numbers), digest.hexdigest(), datetime.fromtimestamp(path.stat().st_mtime, UTC)))
     return sorted(found, key=lambda form: (form.received_at, form.path))
 
 
