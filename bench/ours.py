@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
@@ -50,9 +51,10 @@ def judge(clock: Clock, dsn: str, export_id: int) -> dict[str, Any]:
         clock.start()
         verdict = judging.judge(conn, export_id, contract)
         clock.stop()
+    kinds = re.compile("_(required|type|pattern|allowed|words)$")
     return {
         "state": verdict.state, "rows": verdict.rows, "rows_quarantined": verdict.rows_quarantined, "checks": len(verdict.checks),
-        "failed": sorted(check.name for check in verdict.failed), "groups": len({check.rule for check in verdict.checks}),
+        "rules": len({check.rule for check in verdict.checks}), "subjects": len({kinds.sub("", check.name) for check in verdict.checks}),
     }  # fmt: skip
 
 

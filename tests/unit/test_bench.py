@@ -80,9 +80,9 @@ def test_a_damaged_result_is_wrong(stage: Stage, source: str) -> None:
 def test_the_judge_has_to_find_what_is_wrong(stage: Stage) -> None:
     loaded = judged.Loaded(stage, 1_000)
     assert loaded.known.wrong_rows > 0
-    groups = ours.judge(Clock(), stage.fresh(judged.JUDGED, judged.LOADED), loaded.export_id)["groups"]
-    assert groups > 5
-    assert loaded.scan(lambda: groups)().seconds > 0
+    told = ours.judge(Clock(), stage.fresh(judged.JUDGED, judged.LOADED), loaded.export_id)
+    assert 5 < told["rules"] < told["subjects"] < told["checks"]
+    assert loaded.scan(lambda: told["rules"])().seconds > 0
     with psycopg.connect(stage.dsn(judged.JUDGED)) as conn:
         for damage in (
             "update ops.export set state = 'rejected' where dataset = 'orders'",
