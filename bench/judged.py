@@ -123,8 +123,8 @@ def judge(stage: Stage, size: float) -> Measurement:
         Side("a scan per column and condition", rows, loaded.scan(groups("subjects")), lambda: None, note=note),
     ]
     notes = [
-        "Groups of expectations are counted two ways. The wish is held against rules of the contract (Q03, Q04, Q06, F28, …), whose expectations could be asked in"
-        " one query; told as well is what they are about: a column (given, of its type, a known word) or a condition written out."
+        "Groups of expectations are counted two ways. The wish is held against rules of the contract (Q03, Q04, Q06, F28, …), whose expectations could be"
+        " asked in one query; told as well is what they are about: a column (given, of its type, a known word) or a condition written out."
     ]
     ratios = [
         Ratio("judging, beside a sequential scan per group of rules", "kinhteso", "a scan per rule", "seconds", 1.5),
