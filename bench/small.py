@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 import csv
-import os
 import shutil
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 
-import psycopg
 from kinhteso.local.cli import DEMO_DAYS
-from kinhteso.local.postgres import EmbeddedPostgres
 
 from bench import data
 from bench.data import DAY
@@ -20,7 +14,7 @@ from bench.days import History
 from bench.judged import JUDGED, Loaded
 from bench.loads import RawLoad
 from bench.measuring import Measurement, Ratio, Side, Taken, must_be
-from bench.stage import ROOT, ChildFailed, Stage
+from bench.stage import ROOT, Stage
 from bench.worlds import World
 
 # ---- memory --------------------------------------------------------------------------------------------------------------------
@@ -132,61 +126,46 @@ def dags(stage: Stage, size: float) -> Measurement:
 
 # ---- Airflow ---------------------------------------------------------------------------------------------------------------------
 
-_RUNS = """
-with run as (select * from dag_run where conf ->> 'business_day' = %(day)s),
-task as (select t.* from task_instance as t join run as r on r.dag_id = t.dag_id and r.run_id = t.run_id)
-select extract(epoch from max(end_date) - min(queued_at))::float, bool_and(state = 'success'), (select sum(duration) from task)::float,
-    (select count(*) from task where state = 'success')
-from run
-"""
-
 
 def airflow(stage: Stage, size: float) -> Measurement:
-    """The campaign's days through a real Airflow with its simulators (`make demo` in a home of its own), as its metadata tell of them."""
-    home, days = stage.home / "campaign", [str(day) for day in DEMO_DAYS[1:]]
-    found: dict[str, tuple[float, bool, float, int]] = {}
-    turn = {"end": 0, "work": 0}
-    notes: list[str] = []
+    """The campaign's days through a real Airflow with its simulators (`bench.airflow_day`), the last one beside the same day in one plain process."""
+    from bench import airflow_day
 
-    def demo() -> None:
-        shutil.rmtree(home, ignore_errors=True)
-        env = {k: v for k, v in os.environ.items() if not k.startswith(("AIRFLOW", "KINHTESO"))}
-        env |= {"KINHTESO_HOME": str(home), "PYTHONPATH": f"{ROOT / 'plugins'}:{ROOT}", "PYTHONWARNINGS": "ignore"}
-        started = time.monotonic()
-        done = subprocess.run([sys.executable, "-m", "kinhteso.local", "demo"], cwd=ROOT, env=env, capture_output=True, text=True, check=False)
-        notes.append(f"`make demo` as a whole, from an empty folder with everything installed: {time.monotonic() - started:.0f} s.")
-        if done.returncode:
-            raise ChildFailed(f"make demo ended with {done.returncode}:\n{(done.stdout + done.stderr)[-3000:]}")
-        server = EmbeddedPostgres(home / "demo" / "postgres")
-        server.start()
-        try:
-            with psycopg.connect(server.dsn("airflow")) as conn:
-                for day in days:
-                    found[day] = conn.execute(_RUNS, {"day": day}).fetchone()  # type: ignore[assignment]
-        finally:
-            server.stop()
+    home, days = stage.home / "campaign", DEMO_DAYS[1:]
+    found: list[airflow_day.Day] = []
+    turn = iter(range(len(days)))
 
-    def of(which: str, column: int) -> Callable[[], Taken]:
-        def run() -> Taken:
-            if not found:
-                demo()
-            day = days[turn[which] % len(days)]
-            turn[which] += 1
-            return Taken(found[day][column], more={"day": day, "tasks": found[day][3]})
+    def measured() -> list[airflow_day.Day]:
+        if not found:
+            shutil.rmtree(home, ignore_errors=True)
+            found.extend(airflow_day.measure(home, stage.say)[1:])
+        return found
 
-        return run
+    def a_day() -> Taken:
+        day = measured()[next(turn)]
+        return Taken(day.seconds, sum(day.cpu.values()), more={"day": str(day.day), "tasks": len(day.tasks), "idle": day.idle})
 
-    def check() -> None:  # the demo itself holds every figure of the campaign, and ends with another status where one does not come out
-        must_be([f"{day}: {found[day][1]}" for day in days if not found[day][1]], [], "runs that are not green")
+    def last_day() -> Taken:
+        return Taken(measured()[-1].seconds, sum(measured()[-1].cpu.values()))
 
-    end = Side("a day, end to end", 1, of("end", 0), check, rounds=len(days), note="from the first run's trigger to the end of the last")
-    work = Side("its work", 1, of("work", 2), check, lambda: None, rounds=len(days), note="all its tasks' seconds, as Airflow has them, one after the other")
+    def plainly() -> Taken:
+        return Taken(measured()[-1].work or 0.0)
+
+    def check() -> None:  # `measure` holds the releases and every figure of the campaign, on both ways, and raises where one does not come out
+        must_be([str(day.day) for day in found], [str(day) for day in days], "the days that were measured")
+        must_be([task.name for day in found for task in day.tasks if task.state not in ("success", "skipped")], [], "tasks that are not green")
+
+    sides = [
+        Side("a day, end to end", 1, a_day, check, rounds=len(days), note="from the trigger of its first run to the end of its last, three days"),
+        Side("the last day, end to end", 1, last_day, check, rounds=1),
+        Side("the last day in one process", 1, plainly, check, rounds=1, note="land to publish on a copy of the warehouse, from the same sources"),
+    ]
     ratios = [
-        Ratio("a campaign's day in Airflow, beside the sum of its tasks", end.name, work.name, "seconds", 1.5),
-        Ratio("a campaign's day in Airflow, end to end", end.name, "", "time", 60.0),
+        Ratio("a campaign's day in Airflow, beside the sum of its work", sides[1].name, sides[2].name, "seconds", 1.5),
+        Ratio("a campaign's day in Airflow, end to end", sides[0].name, "", "time", 60.0),
     ]
     title = f"The campaign's days {days[0]} to {days[-1]} through Airflow (PostgreSQL as in the demo: not durable)"
-    return Measurement("airflow", title, [end, work], ratios, "days", lambda: shutil.rmtree(home, ignore_errors=True), notes)
+    return Measurement("airflow", title, sides, ratios, "days", lambda: shutil.rmtree(home, ignore_errors=True))
 
 
 MEASUREMENTS: dict[str, Callable[[Stage, float], Measurement]] = {"airflow": airflow, "memory": memory, "addresses": addresses, "dags": dags}

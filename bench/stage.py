@@ -117,7 +117,13 @@ class Stage:
         """Run `python -m module what`, given its arguments as JSON: it prints a line of JSON with the seconds of its work (imports and start are not in
         them). Peak memory is of the process and all that it starts, together."""
         self.settle()
-        env = {**os.environ, "PYTHONPATH": f"{ROOT / 'plugins'}:{ROOT}", "PYTHONWARNINGS": "ignore", "KINHTESO_DBT_STATE": str(self.home / "dbt")}
+        env = {
+            **os.environ,
+            "PYTHONPATH": f"{ROOT / 'plugins'}:{ROOT}",
+            "PYTHONWARNINGS": "ignore",
+            "KINHTESO_DBT_STATE": str(self.home / "dbt"),
+            "AIRFLOW_HOME": str(self.home / "airflow"),
+        }
         server = self.server_cpu_seconds()
         with subprocess.Popen(
             [str(python), "-m", module, what], cwd=ROOT, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
