@@ -87,6 +87,7 @@ def in_words(results: dict[str, Any], names: list[str]) -> str:
             value, wanted, reached = _wanted(ratio)
             lines.append(f"  → {ratio['label']}: {value}" + (f", wanted {wanted}: {reached.strip('*')}" if wanted else ""))
         lines += [f"  {note}" for note in one["notes"]]
+        lines += [f"  {step}" for step in _steps(one)[1:]]
     return "\n".join(lines) + "\n"
 
 
