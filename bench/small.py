@@ -66,7 +66,7 @@ def memory(stage: Stage, size: float) -> Measurement:
     pair("load of JSON pages", rows // 2, json_side)
     pair("reading a workbook", max(200, rows // 20), sheet_side)
     pair("judge", rows, judge_side)
-    pair("the whole day", max(200, rows // 5 // 200 * 200), day_side)
+    pair("the whole day", max(200, rows // 20 // 200 * 200), day_side)
 
     def finish() -> None:
         for end in ends:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -120,6 +121,15 @@ def test_what_is_written_anew_is_seen(stage: Stage) -> None:
     assert two["rows"] == days.stamps(dsn, landing)["rows"]
     assert days.stamps(dsn, landing)["files"] != two["files"]
     stage.drop("bench_quiet")
+
+
+def test_the_page_says_what_was_measured() -> None:
+    """The tables of docs/performance.md are those of bench/results.json; by hand nothing of them is changed."""
+    before, begin, rest = reporting.PAGE.read_text(encoding="utf-8").partition(reporting.BEGIN)
+    tables, end, after = rest.partition(reporting.END)
+    assert before and begin and end and after
+    measured = reporting.page(json.loads(reporting.RESULTS.read_text(encoding="utf-8"))) if reporting.RESULTS.exists() else ""
+    assert tables.strip() == measured
 
 
 def test_a_wrong_result_ends_the_bench_and_takes_its_state_away() -> None:
