@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from bench import days, history, judged, loads, reporting, small
 from bench.measuring import Measurement
@@ -28,16 +29,23 @@ ONLY_BY_NAME = {"growth", "national"}
 QUICK_SIZE = 0.001
 
 
-def run(stage: Stage, names: list[str], rounds: int, size: float) -> dict[str, dict]:
-    """Measure; gives what each measurement told, by name. Raises what a check raises: a wrong result is an end."""
-    told = {}
+def run(stage: Stage, names: list[str], rounds: int, size: float, keep: Callable[[str, dict[str, Any] | None], None]) -> list[str]:
+    """Measure one after the other; each is kept as soon as it is done, so that what fails later does not take it away. Gives a line per measurement whose
+    result was wrong or that broke: of it nothing is kept, and what was kept before goes."""
+    failed = []
     for name in names:
         stage.say(f"{name}: preparing …")
-        measurement = MEASUREMENTS[name](stage, size)
-        stage.say(f"{name}: {measurement.title}")
-        measurement.measure(rounds, stage.say)
-        told[name] = measurement.told()
-    return told
+        try:
+            measurement = MEASUREMENTS[name](stage, size)
+            stage.say(f"{name}: {measurement.title}")
+            measurement.measure(rounds, stage.say)
+        except Exception as error:
+            failed.append(f"{name}: {type(error).__name__}: {error}")
+            stage.say(failed[-1])
+            keep(name, None)
+        else:
+            keep(name, measurement.told())
+    return failed
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -59,15 +67,21 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{time.monotonic() - started:7.1f} s  {text}", flush=True)
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    is_whole = size == 1.0 and not given.quick
     with Stage(given.home, say=say).running() as stage:
-        told = run(stage, names, rounds, size)
         machine = reporting.machine(stage)
-    results = reporting.merged(told, machine, rounds=rounds, size=size, is_whole=size == 1.0 and not given.quick)
-    print(reporting.in_words(results, names))
-    if size == 1.0 and not given.quick:
-        reporting.write(results)
-    say(f"measured {len(names)} of {len(MEASUREMENTS)}")
-    return 0
+
+        def keep(name: str, told: dict[str, Any] | None) -> None:
+            results = reporting.merged(name, told, machine, rounds=rounds, size=size, is_whole=is_whole)
+            print(reporting.in_words(results, [name]), flush=True)
+            if is_whole:
+                reporting.write(results)
+
+        failed = run(stage, names, rounds, size, keep)
+    for line in failed:
+        print(f"FAILED  {line}", file=sys.stderr)
+    say(f"measured {len(names) - len(failed)} of {len(names)} that were asked for; there are {len(MEASUREMENTS)}")
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

@@ -47,11 +47,12 @@ def _commit() -> str:
     )
 
 
-def merged(told: dict[str, Any], on: dict[str, Any], *, rounds: int, size: float, is_whole: bool) -> dict[str, Any]:
-    """With what earlier runs measured of other names, each with its own date and commit."""
+def merged(name: str, told: dict[str, Any] | None, on: dict[str, Any], *, rounds: int, size: float, is_whole: bool) -> dict[str, Any]:
+    """With what earlier runs measured of other names, each with its own date and commit; without it where nothing came of it."""
     kept = json.loads(RESULTS.read_text()) if is_whole and RESULTS.exists() else {"measurements": {}}
     stamp = {"measured_at": datetime.now(UTC).isoformat(timespec="seconds"), "commit": _commit(), "rounds_asked": rounds, "size": size}
-    return {"machine": on, "measurements": kept["measurements"] | {name: one | stamp for name, one in told.items()}}
+    others = {other: one for other, one in kept["measurements"].items() if other != name}
+    return {"machine": on, "measurements": others | ({name: told | stamp} if told else {})}
 
 
 def _ordered(results: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:

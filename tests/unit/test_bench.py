@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -36,11 +37,12 @@ def _without_peers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_loads_are_measured_checked_and_told(stage: Stage) -> None:
-    told = command.run(stage, ["csv", "json", "xlsx"], 1, 0.0005)
+    told: dict[str, Any] = {}
+    assert command.run(stage, ["csv", "json", "xlsx"], 1, 0.0005, told.__setitem__) == []
     assert set(told["csv"]["sides"]) == {"kinhteso", "psql \\copy"}
     assert all(side["seconds"]["median"] > 0 and side["rate"] > 0 for one in told.values() for side in one["sides"].values())
     assert told["csv"]["sides"]["kinhteso"]["peak_mb"] > 1
-    results = reporting.merged(told, reporting.machine(stage), rounds=1, size=0.0005, is_whole=False)
+    results = reporting.merged("csv", told["csv"], reporting.machine(stage), rounds=1, size=0.0005, is_whole=False)
     assert "raw load of an order export, beside \\copy" in reporting.page(results)
     assert not Stage(stage.home / "other").server.throwaway  # what is timed is durable
 
@@ -144,6 +146,20 @@ def test_a_wrong_result_ends_the_bench_and_takes_its_state_away() -> None:
         measurement.measure(3, lambda _: None)
     assert closed == ["side", "all"]
     assert side.taken == []
+
+
+def test_what_fails_is_told_and_the_others_are_kept(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong() -> None:
+        raise WrongResult("not what was known")
+
+    def of(check: Any) -> Any:
+        return lambda *_: Measurement("m", "M", [Side("ours", 1, lambda: Taken(1.0), check)], [])
+
+    monkeypatch.setattr(command, "MEASUREMENTS", {"wrong": of(wrong), "right": of(lambda: None)})
+    kept: dict[str, Any] = {}
+    assert command.run(stage, ["wrong", "right"], 1, 1.0, kept.__setitem__) == ["wrong: WrongResult: not what was known"]
+    assert kept["wrong"] is None
+    assert kept["right"]["sides"]["ours"]["seconds"]["median"] == 1.0
 
 
 def test_a_process_that_fails_is_told(stage: Stage) -> None:
