@@ -22,7 +22,7 @@ from kinhteso import ledger
 from kinhteso.blocks import Blocks
 from kinhteso.contracts import REGISTER_COLUMNS
 from kinhteso.personal import Keys
-from kinhteso.readers.frames import mapped, of_rows
+from kinhteso.readers.frames import ahead, mapped, of_rows
 from kinhteso.warehouse import raw_columns, raw_table, select_list
 
 ANALYZE_FROM_ROWS = 2_000
@@ -245,7 +245,7 @@ def _copy(conn: psycopg.Connection, export_id: int, contract: Any, stream: Any, 
     statement = sql.SQL("copy {} ({}) from stdin (format csv)").format(raw_table(contract), select_list(["export_id", "source_row", *raw_columns(contract)]))
     cursor = conn.cursor()
     with cursor.copy(statement, writer=_Ahead(cursor)) as copy:
-        for frame in stream.frames() if hasattr(stream, "frames") else of_rows(stream):
+        for frame in ahead(stream.frames() if hasattr(stream, "frames") else of_rows(stream)):
             if blocks:
                 blocks.look(frame)
             buffer = io.BytesIO()

@@ -78,7 +78,7 @@ def read(contract: Any, parts: Sequence[Any], landing: Any, export: Any) -> RowS
     elif contract.api:
         from kinhteso.readers import pages
 
-        stream._rows = pages.rows(stream, contract, parts, landing, export)
+        stream._frames = pages.read(stream, contract, parts, landing, export)
     else:
         from kinhteso.readers import files
 

@@ -10,6 +10,7 @@ import csv
 import io
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -62,6 +63,15 @@ def of_rows(rows: Iterable[tuple[int, Sequence[str | None]]], batch: int = BATCH
             pl.Series(numbers, dtype=pl.Int64),
             pl.DataFrame({str(n): pl.Series(column, dtype=pl.String) for n, column in enumerate(zip(*values, strict=True))}),
         )
+
+
+def ahead(frames: Iterator[Frame]) -> Iterator[Frame]:
+    """The frames, each read in a thread while the one before is worked on."""
+    with ThreadPoolExecutor(1) as reader:
+        coming = reader.submit(next, frames, None)
+        while (frame := coming.result()) is not None:
+            coming = reader.submit(next, frames, None)
+            yield frame
 
 
 def cleaned(column: pl.Series, clean: Callable[[str], str | None] = text.clean) -> pl.Series:
