@@ -17,7 +17,7 @@ class Blocks:
     order to order cannot repeat; else the hash of each is kept, for up to `MAX_ORDERS`.
     """
 
-    MAX_ORDERS = 1 << 21
+    MAX_ORDERS = 1 << 20
     MAX_SUSPECTS = 10_000
     MAX_TAIL_ROWS = 100_000
     _MONEY = r"\A(?:[0-9]{1,12}|[0-9]{1,3}(?:\.[0-9]{3}){1,3})\z"
@@ -29,7 +29,7 @@ class Blocks:
         self._can = at.keys() >= {self.group, "stt", *self._MONEYS}
         self._at = {name: at[name] for name in (self.group, "stt", *self._MONEYS)} if self._can else {}
         self._repeated: list[int] = []
-        self._hashes, self._first_rows = (np.zeros(self.MAX_ORDERS, dtype=t) for t in (np.uint64, np.int64))
+        self._hashes, self._first_rows = (np.ones(self.MAX_ORDERS, dtype=t) for t in (np.uint64, np.int64))
         self._runs, self._total, self._rises, self._sums = 0, 0, True, True
         self._last: str | None = None
         self._tail: pl.DataFrame | None = None
