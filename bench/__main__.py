@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from kinhteso.local.cli import Stopped
+
 from bench import days, history, judged, loads, reporting, small
 from bench.measuring import Measurement
 from bench.stage import HOME, Stage
@@ -39,6 +41,8 @@ def run(stage: Stage, names: list[str], rounds: int, size: float, keep: Callable
             measurement = MEASUREMENTS[name](stage, size)
             stage.say(f"{name}: {measurement.title}")
             measurement.measure(rounds, stage.say)
+        except Stopped:  # Ctrl-C while Airflow ran
+            raise
         except Exception as error:
             failed.append(f"{name}: {type(error).__name__}: {error}")
             stage.say(failed[-1])
