@@ -9,11 +9,7 @@
    Before the platform's first snapshot an entity is rebuilt from the day it was approved or identified (RULINGS 10). #}
 {% macro matched_states(changes, code, dataset, counted_from, columns, has_name) -%}
 with change as (
-    select c.*
-    from {{ changes }} as c
-    {% if is_incremental() %}
-    where not exists (select 1 from {{ this }} as t where t.platform = c.platform and t.{{ code }} = c.{{ code }})
-    {% endif %}
+    select c.* from {{ changes_in_scope(changes, code) }} as c
 ),
 
 first_day as (
@@ -103,4 +99,21 @@ left join household_key as by_name
     and by_name.match_key = p.source_commune_code || '|' || p.hamlet || '|' || p.owner_name_key
     and by_name.valid_from <= p.piece_from and p.piece_from < by_name.valid_to
 {% endif %}
+where {{ ends_in_scope('p.piece_to') }}
+{%- endmacro %}
+
+{# Places that stores name since stock_from and did not before. #}
+{% macro newly_named(changes) -%}
+  (select c.source_commune_code
+     from {{ changes }} as c
+    where c.valid_from >= {{ day_var('stock_from') }} and c.source_commune_code is not null
+      and (select b.source_commune_code from {{ changes }} as b
+            where b.source_commune_code = c.source_commune_code and b.valid_from < {{ day_var('stock_from') }} limit 1) is null)
+{%- endmacro %}
+
+{% macro forget_household_keys() -%}
+  {% if not is_incremental() %} select 1
+  {% elif build_scope('is_rematch') %} delete from {{ this }}
+  {% else %} delete from {{ this }} as t where t.rung = 'name' and split_part(t.match_key, '|', 1) in {{ newly_named(ref('int_stores__changed')) }}
+  {% endif %}
 {%- endmacro %}

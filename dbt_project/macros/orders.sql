@@ -31,14 +31,16 @@
     join {{ source('raw', 'voso_order_events') }} as e on e.event_id = w.key
     join {{ source('raw', 'voso_orders') }} as o on o.order_id = e.order_id
    where o.order_number is not null
+  {%- for reached in ['t.created_day >= ' ~ day_var('stock_from'), "(t.store_valid_from is null or t.store_valid_from > t.created_day)"] %}
   union
   select t.platform, t.order_code
     from {{ this }} as t
-   where (t.created_day >= {{ day_var('stock_from') }} or t.store_valid_from is null or t.store_valid_from >= {{ day_var('stock_from') }})
+   where {{ reached }}
      {% if not build_scope('is_rematch') %}
      and exists (select 1 from {{ ref('int_stores__changed') }} as c
                   where c.platform = t.platform and c.store_code = t.store_code and c.valid_from >= {{ day_var('stock_from') }})
      {% endif %}
+  {%- endfor %}
   {% endif %}
   on conflict do nothing
 {%- endmacro %}
@@ -53,12 +55,6 @@
     cross join lateral (values (o.created_day), (o.first_delivered_day), (o.cancelled_day), (o.returned_day)) as d (date)
    where d.date is not null
   on conflict do nothing
-  {% else %} select 1 {% endif %}
-{%- endmacro %}
-
-{% macro forget_orders() -%}
-  {% if is_incremental() %}
-  delete from {{ this }} as t using ops.build_order as b where b.platform = t.platform and b.order_code = t.order_code
   {% else %} select 1 {% endif %}
 {%- endmacro %}
 
@@ -100,14 +96,9 @@
   {% else %} select 1 {% endif %}
 {%- endmacro %}
 
-{% macro forget_refunds() -%}
+{% macro forget_locations() -%}
   {% if is_incremental() %}
-  delete from {{ this }} as t using ops.build_refund as b where b.platform = t.platform and b.refund_code = t.refund_code
-  {% else %} select 1 {% endif %}
-{%- endmacro %}
-
-{% macro forget_cells() -%}
-  {% if is_incremental() %}
-  delete from {{ this }} as t using ops.build_cell as c where c.commune_code = t.commune_code and c.date = t.date
+  delete from {{ this }} as t
+   where (select o.platform from {{ ref('int_orders') }} as o where o.platform = t.platform and o.receiver_province = t.source_province limit 1) is null
   {% else %} select 1 {% endif %}
 {%- endmacro %}

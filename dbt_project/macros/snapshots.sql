@@ -21,11 +21,24 @@
 {% macro forget_changed_snapshots(dataset, source_names=['postmart', 'voso']) -%}
   {% if is_incremental() %}
   delete from {{ this }} as t
-   where exists (select 1 from {{ changed_exports(source_names, dataset) }} as c
-                  where c.source = t.platform and c.business_day = t.valid_from)
-      or exists (select 1 from {{ changed_snapshot_days(dataset, source_names) }} as d
-                  where d.platform = t.platform and d.snapshot_day = t.valid_from)
+   where (t.valid_from, t.platform) in (
+       select c.business_day, c.source from {{ changed_exports(source_names, dataset) }} as c
+       union select d.snapshot_day, d.platform from {{ changed_snapshot_days(dataset, source_names) }} as d)
   {% else %} select 1 {% endif %}
+{%- endmacro %}
+
+{# What was observed on the days in scope and on those before them. Of a build of what changed export by export, so that no other day is read. #}
+{% macro observed_in_scope(observations, dataset, columns, source_names) -%}
+  {% if is_incremental() %}
+  (select o.* from (
+      select distinct e.export_id
+        from scope as s
+        join {{ source('ops', 'export') }} as e on e.source = s.platform and e.business_day in (s.snapshot_day, s.previous_day)
+       where e.state = 'accepted' and e.dataset = '{{ dataset }}') as e
+   cross join lateral (select o.* from {{ observations }} as o where o.export_id = e.export_id offset 0) as o)
+  {% else %}
+  (select o.* from {{ observations }} as o where exists (select 1 from scope as s where s.platform = o.platform and o.snapshot_day in (s.snapshot_day, s.previous_day)))
+  {% endif %}
 {%- endmacro %}
 
 {# One row for every entity whose state in a snapshot differs from the snapshot before, appeared or vanished.
@@ -40,8 +53,7 @@ observed as (
         o.platform, o.{{ code }}, o.snapshot_day, o.export_id, o.source_row,
         {% for c in columns %}o.{{ c }}, {% endfor %}
         md5(concat_ws('|', {% for c in columns %}coalesce(cast(o.{{ c }} as text), '~'){% if not loop.last %}, {% endif %}{% endfor %})) as state_hash
-    from {{ observations }} as o
-    where exists (select 1 from scope as s where s.platform = o.platform and o.snapshot_day in (s.snapshot_day, s.previous_day))
+    from {{ observed_in_scope(observations, dataset, columns, source_names) }} as o
 ),
 
 {# Both sides by their keys, then a full join: it hashes or merges whatever the planner thinks of the row counts. #}
@@ -71,32 +83,59 @@ full join before
 where now.state_hash is distinct from before.state_hash
 {%- endmacro %}
 
-{# Entities whose states are built again: those that changed on or after stock_from; all of them after a new household list. #}
-{% macro forget_states(changes, code) -%}
-  {% if is_incremental() %}
-  delete from {{ this }} as t
-   {% if not build_scope('is_rematch') %}
-   where exists (select 1 from {{ changes }} as c
-                  where c.platform = t.platform and c.{{ code }} = t.{{ code }} and c.valid_from >= {{ day_var('stock_from') }})
-      or exists (select 1 from {{ this }} as s
-                  where s.platform = t.platform and s.{{ code }} = t.{{ code }} and s.valid_from >= {{ day_var('stock_from') }})
-   {% endif %}
-  {% else %} select 1 {% endif %}
+{# Before states are told: of which entities, as `entities` names them (platform, code). Of each the states that end on or after stock_from. #}
+{% macro forget_entities(entities) -%}
+  {%- if is_incremental() -%}
+  delete from ops.build_entity where relation = '{{ this.identifier }}';
+  insert into ops.build_entity (relation, platform, code) select '{{ this.identifier }}', e.platform, e.code from ({{ entities }}) as e (platform, code);
+  analyze ops.build_entity;
+  {{ forget("(t.platform, t." ~ ('product_code' if 'products' in this.identifier else 'store_code' if 'stores' in this.identifier else 'account_ref')
+      ~ ") in (select e.platform, e.code from ops.build_entity as e where e.relation = '" ~ this.identifier ~ "')") }}
+  {%- else -%} select 1 {%- endif -%}
 {%- endmacro %}
 
-{# Products built again: Postmart's that changed on or after stock_from, Vỏ Sò's that a changed export speaks of. #}
+{# Entities that changed on or after stock_from, or were told to have. #}
+{% macro moved_entities(changes, code) -%}
+  select c.platform, c.{{ code }} from {{ changes }} as c where c.valid_from >= {{ day_var('stock_from') }}
+  union
+  select s.platform, s.{{ code }} from {{ this }} as s where s.valid_from >= {{ day_var('stock_from') }}
+{%- endmacro %}
+
+{# After a new list of households all states are matched again, from the beginning. #}
+{% macro forget_states(changes, code) -%}
+  {%- if build_scope('is_rematch') -%}{{ forget() }}{%- else -%}{{ forget_entities(moved_entities(changes, code)) }}{%- endif -%}
+{%- endmacro %}
+
+{# Of Vỏ Sò's products all states of those that a changed export speaks of. #}
 {% macro forget_products(changes) -%}
-  {% if is_incremental() %}
-  delete from {{ this }} as t
-   where (t.platform = 'postmart'
-          and (exists (select 1 from {{ changes }} as c
-                        where c.platform = t.platform and c.product_code = t.product_code and c.valid_from >= {{ day_var('stock_from') }})
-               or exists (select 1 from {{ this }} as s
-                           where s.platform = t.platform and s.product_code = t.product_code and s.valid_from >= {{ day_var('stock_from') }})))
-      or (t.platform = 'voso'
-          and exists (select 1 from {{ source('raw', 'voso_products') }} as r
-                        join {{ changed_exports(['voso'], 'products') }} as c on c.export_id = r.export_id
-                       where r.product_id = t.product_code and {{ says_something('r') }}))
-      or (t.platform = 'voso' and t.product_code in {{ withdrawn_keys('voso', 'products') }})
-  {% else %} select 1 {% endif %}
+  {%- set told -%}
+  {{ moved_entities("(select * from " ~ changes ~ " where platform = 'postmart')", 'product_code') }} and s.platform = 'postmart'
+  union
+  select 'voso', r.product_id
+    from {{ source('raw', 'voso_products') }} as r
+    join {{ changed_exports(['voso'], 'products') }} as c on c.export_id = r.export_id
+   where r.product_id is not null and {{ says_something('r') }}
+  union
+  select 'voso', w.key from {{ withdrawn_keys('voso', 'products') }} as w
+  {%- endset -%}
+  {{ forget_entities(told) }}
+{%- endmacro %}
+
+{# The change rows from which those states follow: those since stock_from, and of each entity the last one before. `matched`: with households. #}
+{% macro changes_in_scope(changes, code, matched=true) -%}
+  {% if is_incremental() and not (matched and build_scope('is_rematch')) %}
+  (select c.*
+     from {{ source('ops', 'build_entity') }} as n
+    cross join lateral (
+        (select c.* from {{ changes }} as c where c.platform = n.platform and c.{{ code }} = n.code and c.valid_from >= {{ day_var('stock_from') }})
+        union all
+        (select c.* from {{ changes }} as c where c.platform = n.platform and c.{{ code }} = n.code and c.valid_from < {{ day_var('stock_from') }}
+          order by c.valid_from desc limit 1)) as c
+    where n.relation = '{{ this.identifier }}')
+  {% else %}{{ changes }}{% endif %}
+{%- endmacro %}
+
+{# Of states that are told again, those that were forgotten. #}
+{% macro ends_in_scope(valid_to, matched=true) -%}
+  {% if is_incremental() and not (matched and build_scope('is_rematch')) %}{{ valid_to }} >= {{ day_var('stock_from') }}{% else %}true{% endif %}
 {%- endmacro %}

@@ -115,4 +115,4 @@ def keep(conn: psycopg.Connection[Any], release_id: int) -> None:
     )
     insert = sql.SQL("insert into {} (valid_from_release, {n}) select {r}, {n} from came_{t}")
     conn.execute(insert.format(where, n=catalog.listed(names), r=sql.Literal(release_id), t=sql.SQL(TABLE[1])))
-    conn.execute(sql.SQL("analyze {} ({}, valid_from_release, valid_to_release)").format(where, key))
+    catalog.freshen(conn, *VERSIONS)

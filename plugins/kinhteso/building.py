@@ -31,6 +31,10 @@ BEGINNING = date(1, 1, 1)
 BUILD_LOCK = 0x6B_74_73_01
 
 
+#: What builds note of their scope between two releases.
+FORGET_SCOPE = "truncate ops.build_order, ops.build_refund, ops.build_cell, ops.build_unit, ops.build_entity, ops.build_moved"
+
+
 class BuildFailed(Exception):
     """dbt could not build the warehouse or one of its data tests failed; the last release stands."""
 
@@ -199,7 +203,7 @@ def claim(conn: psycopg.Connection[Any], first_day: date, digest: str, *, full_r
         digest=digest,
     )
     if refresh:
-        conn.execute("truncate ops.build_order, ops.build_refund, ops.build_cell, ops.build_unit")
+        conn.execute(FORGET_SCOPE)
     conn.execute(
         "insert into ops.build (build_id, business_date, kpi_from, stock_from, first_day, is_rematch, is_full_refresh, project_digest, ledger_mark)"
         " values (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
@@ -254,15 +258,18 @@ def run_dbt(dsn: str, arguments: list[str], state_dir: Path) -> Any:
         os.environ.update(saved)
 
 
-def _keep_results(dsn: str, result: Any) -> list[str]:
-    """Write per-node results to ops.dbt_result; return one line per failure, for a person."""
+def _keep_results(dsn: str, result: Any, scope: BuildScope) -> list[str]:
+    """Write per-node results to ops.dbt_result, and of each table whose model did not say it that all of it may have moved; return one line per failure,
+    for a person."""
     if result.result is None or not hasattr(result.result, "results"):
         return [_line(result.exception) if result.exception else "dbt gave no result"]
     invocation = result.result.metadata.invocation_id if hasattr(result.result, "metadata") else os.urandom(8).hex()
-    rows, failures = [], []
+    rows, whole, failures = [], [], []
     for r in result.result.results:
         status = str(getattr(r.status, "value", r.status))
         rows.append((invocation, r.node.unique_id, str(r.node.resource_type), status, r.execution_time, r.failures, (r.message or "")[:2000]))
+        if r.node.resource_type == "model" and r.node.config.materialized != "view":
+            whole.append({"build": scope.build_id, "relation": f"{r.node.schema}.{r.node.alias}"})
         if status in {"error", "fail", "runtime error"}:
             failures.append(f"{r.node.unique_id}: {r.message}")
     with psycopg.connect(dsn) as conn, conn.cursor() as cur:
@@ -270,6 +277,11 @@ def _keep_results(dsn: str, result: Any) -> list[str]:
             "insert into ops.dbt_result (invocation_id, node, kind, status, seconds, failures, message) values (%s, %s, %s, %s, %s, %s, %s)"
             " on conflict (invocation_id, node) do nothing",
             rows,
+        )
+        cur.executemany(
+            "insert into ops.build_moved (build_id, relation, predicate) select %(build)s, %(relation)s, 'true'"
+            " where not exists (select from ops.build_moved where build_id = %(build)s and relation = %(relation)s)",
+            whole,
         )
     return failures
 
@@ -310,13 +322,18 @@ def build(dsn: str, first_day: date, *, full_refresh: bool = False, state_dir: P
             if scope is None:
                 return None
             deciding.note(conn, scope.build_id, whole=scope.full_refresh)
+            has_registers = _scalar(
+                conn, "select exists (select from ops.change where build_id = %(build)s and source = 'registers')", {"build": scope.build_id}
+            )
         arguments = ["build", "--exclude-resource-type", "unit_test", "--no-write-json"]  # nobody reads the artefacts of a build; ops.dbt_result tells
         if scope.full_refresh:
             arguments += ["--full-refresh"]
-        else:  # seeds, what is made from them alone, and staging views are what the last full build of the same project made them
+        else:  # seeds, what is made from them alone, and views are what the last full build of the same project made them
             arguments += ["--exclude-resource-type", "seed", "--exclude", "path:models/staging", "tag:static"]
+            if not has_registers:  # so are the tables made of registers, on which views stand that fall with them
+                arguments += ["tag:registers", "path:models/intermediate,config.materialized:view"]
         result = run_dbt(dsn, arguments, state)
-        failures = _keep_results(dsn, result)
+        failures = _keep_results(dsn, result, scope)
         failed = bool(failures) or not result.success
         with psycopg.connect(dsn) as conn:
             conn.execute(

@@ -34,7 +34,7 @@ PASSES: dict[tuple[str, str], str] = {
     ("int_refunds", "postmart_refunds"): "likewise",
     ("int_refunds", "voso_refunds"): "likewise",
 }
-_SCOPE = frozenset({"change", "build", "build_order", "build_refund", "build_cell", "build_unit"})
+_SCOPE = frozenset({"change", "build", "build_order", "build_refund", "build_cell", "build_unit", "build_entity"})
 
 #: Models that only rename, cast or key what they read: a unit test would repeat them.
 WITHOUT_LOGIC: frozenset[str] = frozenset(

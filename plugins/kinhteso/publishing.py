@@ -1,8 +1,12 @@
 """Publish one release: everything that BI reads changes in one transaction (RELIABILITY I3).
 
-`bi` holds real tables. A release compares each with what dbt built, row by row in the database, deletes and inserts only what differs,
+`bi` holds real tables. A release compares them with what dbt built, row by row in the database, deletes and inserts only what differs,
 and writes its number and time on the rows it put there: ``release_id`` on a KPI row is the release that gave the row its present values.
 A reader therefore sees the old release or the new one, whole, and an unchanged day rewrites nothing.
+
+After a build of what changed it compares the rows that the builds since the last release can have moved, by the predicates with which they forgot them
+(ops.build_moved, dbt_project/macros/scopes.sql): a day costs what the day brings. After a build of everything, and of a table that was made again, it
+compares all; `strays` does so as well and says what a release has missed.
 """
 
 from __future__ import annotations
@@ -14,7 +18,7 @@ import psycopg
 from psycopg import sql
 
 from kinhteso import as_published, catalog, mishaps, restating
-from kinhteso.building import BUILD_LOCK, BuildScope
+from kinhteso.building import BUILD_LOCK, FORGET_SCOPE, BuildScope
 
 #: A reader's statement ends after 60 s, and a reader's idle transaction too (warehouse.BI_STATEMENT_TIMEOUT): whoever holds `bi` lets go before this.
 LOCK_SECONDS = 90
@@ -31,7 +35,8 @@ class NotBuilt(RuntimeError):
 @dataclass(frozen=True)
 class Published:
     """A table of `bi`: where it is built, its key, its foreign keys (columns -> table, columns), and the columns that BI is not given. Of a traced
-    one a release notes the rows that go and come (pg_temp.gone_<name>, came_<name>), for what is kept of it."""
+    one a release notes the rows that go and come (pg_temp.gone_<name>, came_<name>), for what is kept of it. ``of``: the table that a view is made of, of
+    which builds say what moved; empty: nobody says it of this view, so all of it is compared. ``indexes``: beside the key's."""
 
     schema: str
     name: str
@@ -40,6 +45,13 @@ class Published:
     traced: bool = False
     references: tuple[tuple[tuple[str, ...], str, tuple[str, ...]], ...] = ()
     withheld: tuple[str, ...] = ()
+    of: str | None = None
+    indexes: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def told_by(self) -> str:
+        """The relation of which builds note what they can have moved."""
+        return f"{self.schema}.{self.name}" if self.of is None else self.of
 
 
 _DATE = (("date",), "dim_date", ("date",))
@@ -57,9 +69,25 @@ TABLES: tuple[Published, ...] = (
     Published("core", "dim_location", ("location_key",), references=(_PLATFORM,)),
     Published("core", "dim_hamlet", ("hamlet_key",)),
     # With a household's hamlet, or its place in a list that is kept by hamlet, its stores would give away what kpi_hamlet_daily suppresses.
-    Published("core", "dim_household", ("household_version_key",), withheld=("hamlet", "source_row")),
-    Published("core", "dim_store", ("store_version_key",), traced=True, references=(_PLATFORM,)),
-    Published("core", "dim_product", ("product_version_key",), traced=True, references=(_PLATFORM,)),
+    Published("core", "dim_household", ("household_version_key",), withheld=("hamlet", "source_row"), of="intermediate.int_households__in_force"),
+    Published(
+        "core",
+        "dim_store",
+        ("store_version_key",),
+        traced=True,
+        references=(_PLATFORM,),
+        of="intermediate.int_stores__matched",
+        indexes=(("valid_to",), ("platform", "store_code")),
+    ),
+    Published(
+        "core",
+        "dim_product",
+        ("product_version_key",),
+        traced=True,
+        references=(_PLATFORM,),
+        of="intermediate.int_products__dated",
+        indexes=(("valid_to",), ("platform", "product_code")),
+    ),
     Published(
         "core",
         "fct_order_line",
@@ -73,14 +101,22 @@ TABLES: tuple[Published, ...] = (
             (("store_version_key",), "dim_store", ("store_version_key",)),
             (("location_key",), "dim_location", ("location_key",)),
         ),
+        indexes=(("platform", "order_code"),),
     ),
-    Published("core", "fct_refund", ("refund_key",), traced=True, references=(_COMMUNE, _PLATFORM, (("completed_date",), "dim_date", ("date",)))),
+    Published(
+        "core",
+        "fct_refund",
+        ("refund_key",),
+        traced=True,
+        references=(_COMMUNE, _PLATFORM, (("completed_date",), "dim_date", ("date",))),
+        indexes=(("platform", "refund_code"),),
+    ),
     Published("kpi", "kpi_commune_daily", ("geography", "commune_code", "date"), stamped=True, traced=True, references=(_DATE, _COMMUNE)),
     Published("kpi", "kpi_district_daily", ("geography", "district_code", "date"), stamped=True, references=(_DATE,)),
     Published("kpi", "kpi_province_daily", ("geography", "province_code", "date"), stamped=True, references=(_DATE,)),
     Published("kpi", "kpi_hamlet_daily", ("geography", "commune_code", "hamlet_code", "date"), stamped=True, references=(_DATE, _COMMUNE)),
     Published("kpi", "target_progress_daily", ("level", "unit_code", "indicator", "date"), references=(_DATE,)),
-    Published("kpi", "data_status_daily", ("source", "dataset", "date"), references=(_DATE,)),
+    Published("kpi", "data_status_daily", ("source", "dataset", "date"), references=(_DATE,), of=""),
 )
 
 _STAMP = (
@@ -125,6 +161,15 @@ def _create(conn: psycopg.Connection[Any], table: Published, columns: list[catal
         # Who asks for a day's targets asks for one level of units: of a day's rows nine in ten are hamlets.
         day = ("date", *(name for name in ("level", "indicator") if name in table.key))
         conn.execute(sql.SQL("create index on bi.{} ({})").format(sql.Identifier(table.name), catalog.listed(day)))
+
+
+def _index(conn: psycopg.Connection[Any], table: Published) -> None:
+    """Make the indexes that are not there; names say what they are of."""
+    for columns in table.indexes:
+        name = f"{table.name}_of_{'_'.join(columns)}"
+        if not conn.execute("select to_regclass(%s)", (f"bi.{name}",)).fetchone()[0]:  # type: ignore[index]
+            statement = sql.SQL("create index {} on bi.{} ({})")
+            conn.execute(statement.format(sql.Identifier(name), sql.Identifier(table.name), catalog.listed(columns)))
 
 
 def _keyed(conn: psycopg.Connection[Any]) -> None:
@@ -176,6 +221,7 @@ def _prepare(conn: psycopg.Connection[Any]) -> set[str]:
     for table in TABLES:
         if not catalog.columns(conn, "bi", table.name):
             _create(conn, table, wanted[table.name])
+        _index(conn, table)
         catalog.describe(conn, "bi", table.name, wanted[table.name], catalog.comment(conn, table.schema, table.name))
         for side in ("gone", "came") if table.traced else ():
             trace = sql.SQL("create temporary table if not exists {} (like bi.{}) on commit drop")
@@ -186,18 +232,37 @@ def _prepare(conn: psycopg.Connection[Any]) -> set[str]:
     return {table.name for table in stale}
 
 
-def _apply(conn: psycopg.Connection[Any], table: Published, release_id: int, *, remade: bool = False) -> int:
-    """Make bi.<table> equal to what was built; returns the number of rows deleted or inserted."""
-    names = [n for n, _, _ in _built(conn, table)]
-    source, target = sql.Identifier(table.schema, table.name), sql.Identifier("bi", table.name)
-    cols = sql.SQL(", ").join(map(sql.Identifier, names))
+def _parts(conn: psycopg.Connection[Any], scope: BuildScope) -> dict[str, list[str]] | None:
+    """Of each relation that was built since the last release, predicates over the rows that may have moved; None where that may be any row."""
+    since = "build_id > coalesce((select max(build_id) from ops.build where state = 'published' and build_id < %(build)s), 0) and build_id <= %(build)s"
+    rows = conn.execute(f"select relation, predicate from ops.build_moved where {since} group by 1, 2 order by 1, 2", {"build": scope.build_id}).fetchall()
+    whole = conn.execute(f"select bool_or(is_full_refresh) from ops.build where {since}", {"build": scope.build_id}).fetchone()
+    if not rows or whole is None or whole[0] is not False:
+        return None
+    parts: dict[str, list[str]] = {}
+    for relation, predicate in rows:
+        parts.setdefault(relation, []).append(predicate)
+    return parts
+
+
+def _equal(table: Published, names: list[str]) -> tuple[sql.Composable, sql.Composable]:
+    """Of a row s and a row t: whether they have one key, whether all else is the same."""
     same = sql.SQL(" and ").join(sql.SQL("s.{c} = t.{c}").format(c=sql.Identifier(k)) for k in table.key)
     rest = [n for n in names if n not in table.key]
+    if not rest:
+        return same, sql.SQL("true")
+    return same, sql.SQL("row({}) is not distinct from row({})").format(catalog.listed(rest, "s"), catalog.listed(rest, "t"))
 
-    def row(alias: str) -> sql.Composed:
-        return sql.SQL("row({})").format(sql.SQL(", ").join(sql.Identifier(alias, n) for n in rest))
 
-    equal = sql.SQL("{} is not distinct from {}").format(row("s"), row("t")) if rest else sql.SQL("true")
+def _apply(conn: psycopg.Connection[Any], table: Published, release_id: int, *, remade: bool = False, parts: list[str] | None = None) -> int:
+    """Make bi.<table> equal to what was built; returns the number of rows deleted or inserted. ``parts``: predicates over the rows that may differ; None: all
+    of them may."""
+    if parts == [] and not remade:
+        return 0
+    names = [n for n, _, _ in _built(conn, table)]
+    source, target = sql.Identifier(table.schema, table.name), sql.Identifier("bi", table.name)
+    cols = catalog.listed(names)
+    same, equal = _equal(table, names)
 
     def noted(side: str, change: sql.Composed) -> int:
         """Rows that ``change`` moved; of a traced table they are noted."""
@@ -207,26 +272,45 @@ def _apply(conn: psycopg.Connection[Any], table: Published, release_id: int, *, 
         every = catalog.listed([n for n, _, _ in catalog.columns(conn, "bi", table.name)])
         return conn.execute(note.format(change, sql.Identifier(f"{side}_{table.name}"), all=every)).rowcount
 
-    # What was never analyzed is not small: a nested loop over a table that is being filled costs the square of it.
-    conn.execute("set local enable_nestloop = off")
-    gone = 0
-    if not remade:  # what stood in one made again is noted already
-        gone = noted(
-            "gone",
-            sql.SQL("delete from {t} as t where not exists (select 1 from {s} as s where {same} and {equal})").format(
-                t=target, s=source, same=same, equal=equal
-            ),
-        )
     stamp = sql.SQL(", release_id, published_at") if table.stamped else sql.SQL("")
     values = sql.SQL(", {}, transaction_timestamp()").format(sql.Literal(release_id)) if table.stamped else sql.SQL("")
-    came = noted(
-        "came",
-        sql.SQL("insert into {t} as t ({cols}{stamp}) select {cols}{values} from {s} as s where not exists (select 1 from {t} as t where {same})").format(
-            t=target, s=source, cols=cols, stamp=stamp, values=values, same=same
-        ),
+    insert = sql.SQL("insert into {t} as t ({cols}{stamp}) select {cols}{values} from {s} as s where not exists (select 1 from {w} as t where {found})")
+    gone = 0
+    if remade or parts is None or "true" in parts:
+        # What was never analyzed is not small: a nested loop over a table that is being filled costs the square of it.
+        conn.execute("set local enable_nestloop = off")
+        if not remade:  # what stood in one made again is noted already
+            delete = sql.SQL("delete from {t} as t where not exists (select 1 from {s} as s where {same} and {equal})")
+            gone = noted("gone", delete.format(t=target, s=source, same=same, equal=equal))
+        came = noted("came", insert.format(t=target, s=source, w=target, cols=cols, stamp=stamp, values=values, found=same))
+        conn.execute("set local enable_nestloop = on")
+        return max(gone, came)
+    now, was = _copied(conn, table, cols, source, parts, "now"), _copied(conn, table, cols, target, parts, "was")
+    key = sql.SQL(" and ").join(sql.SQL("w.{c} = t.{c}").format(c=sql.Identifier(k)) for k in table.key)
+    delete = sql.SQL(
+        "delete from {t} as t using (select * from {was} as t where not exists (select 1 from {now} as s where {same} and {equal})) as w where {key}"
     )
-    conn.execute("set local enable_nestloop = on")
+    gone = noted("gone", delete.format(t=target, was=was, now=now, same=same, equal=equal, key=key))
+    found = sql.SQL("{} and {}").format(same, equal)
+    came = noted("came", insert.format(t=target, s=now, w=was, cols=cols, stamp=stamp, values=values, found=found))
     return max(gone, came)
+
+
+def _copied(conn: psycopg.Connection[Any], table: Published, cols: sql.Composable, of: sql.Identifier, parts: list[str], side: str) -> sql.Identifier:
+    """A copy of the rows of ``of`` that ``parts`` speak of, each once: how many they are the planner knows of a copy alone."""
+    name = sql.Identifier(f"{side}_{table.name}")
+    chosen = [
+        sql.SQL("select {} from {} as t where ({}){}").format(
+            cols,
+            of,
+            sql.SQL(part),
+            sql.SQL("".join(f" and ({before}) is not true" for before in parts[:n])),  # type: ignore[arg-type]
+        )
+        for n, part in enumerate(parts)
+    ]
+    conn.execute(sql.SQL("create temporary table {} on commit drop as {}").format(name, sql.SQL(" union all ").join(chosen)))
+    conn.execute(sql.SQL("analyze {} ({})").format(name, catalog.listed(table.key)))
+    return name
 
 
 def _what_changed(conn: psycopg.Connection[Any], scope: BuildScope, changed: dict[str, int]) -> str:
@@ -298,9 +382,14 @@ def _publish(dsn: str, scope: BuildScope, lock_seconds: int) -> Release:
         row = conn.execute("select coalesce(max(release_id), 0) + 1 from ops.release").fetchone()  # the lock above keeps others out
         assert row is not None
         release_id = row[0]
-        changed = {table.name: _apply(conn, table, release_id, remade=table.name in remade) for table in TABLES}
+        parts = _parts(conn, scope)
+        moved = {table.name: None if parts is None or not table.told_by else parts.get(table.told_by, []) for table in TABLES}
+        changed = {table.name: _apply(conn, table, release_id, remade=table.name in remade, parts=moved[table.name]) for table in TABLES}
         _keyed(conn)
-        is_remembered = restating.remember(conn)
+        for table in TABLES:
+            if changed[table.name]:
+                catalog.freshen(conn, "bi", table.name)
+        is_remembered = restating.remember(conn, None if parts is None else parts.get("intermediate.int_accounts__matched", []))
         told = conn.execute("select completeness from bi.kpi_province_daily where date = %s limit 1", (scope.business_date,)).fetchone()
         completeness = told[0] if told else "FULL"
         last = conn.execute("select release_id, business_date, completeness from bi.release order by release_id desc limit 1").fetchone()
@@ -320,7 +409,7 @@ def _publish(dsn: str, scope: BuildScope, lock_seconds: int) -> Release:
             release_id = last[0]
         conn.execute("update ops.change set release_id = %s where build_id = %s and release_id is null", (release_id, scope.build_id))
         conn.execute("update ops.build set state = 'published', ended_at = now() where build_id = %s", (scope.build_id,))
-        conn.execute("truncate ops.build_order, ops.build_refund, ops.build_cell, ops.build_unit")
+        conn.execute(FORGET_SCOPE)
         if conn.execute("select 1 from pg_roles where rolname = 'bi_reader'").fetchone():
             conn.execute("grant usage on schema bi to bi_reader")
             conn.execute("grant select on all tables in schema bi to bi_reader")

@@ -191,7 +191,7 @@ left join lateral (
 where c.source = 'registers' and c.dataset = '{dataset}' and r.commune_code is not null
 """
 
-# States before and after of all that changed, cut where either changes; kept is where they differ.
+# States before and after of all that changed, from the first that did on, cut where either changes; kept is where they differ.
 _PIECES = """
 edge as (
     select entity, valid_from as day from state
@@ -219,11 +219,15 @@ where p.day_to is not null
 _STORES = f"""
 create temporary table r_stores on commit drop as
 with entity as (
-    select platform, store_code from gone_dim_store union select platform, store_code from came_dim_store
+    select platform, store_code, min(valid_from) as since
+    from (select platform, store_code, valid_from from gone_dim_store union all select platform, store_code, valid_from from came_dim_store) as m
+    group by platform, store_code
 ),
 
 built as (
-    select s.* from core.dim_store as s join entity as e on e.platform = s.platform and e.store_code = s.store_code where s.is_counting
+    select s.*
+    from core.dim_store as s join entity as e on e.platform = s.platform and e.store_code = s.store_code
+    where s.is_counting and s.valid_to > e.since
 ),
 
 state as (
@@ -245,12 +249,15 @@ state as (
 _PRODUCTS = f"""
 create temporary table r_products on commit drop as
 with entity as (
-    select platform, product_code from gone_dim_product union select platform, product_code from came_dim_product
+    select platform, product_code, min(valid_from) as since
+    from (select platform, product_code, valid_from from gone_dim_product union all select platform, product_code, valid_from from came_dim_product) as m
+    group by platform, product_code
 ),
 
 built as (
     select p.*, md5(p.platform || '|' || p.store_code) as store_key
-    from core.dim_product as p join entity as e on e.platform = p.platform and e.product_code = p.product_code where p.is_on_sale
+    from core.dim_product as p join entity as e on e.platform = p.platform and e.product_code = p.product_code
+    where p.is_on_sale and p.valid_to > e.since
 ),
 
 state as (
@@ -269,16 +276,18 @@ state as (
 _ACCOUNTS = f"""
 create temporary table r_accounts on commit drop as
 with entity as (
-    select account_key from r_account_gone union select account_key from r_account_came
+    select account_key, min(valid_from) as since
+    from (select account_key, valid_from from r_account_gone union all select account_key, valid_from from r_account_came) as m
+    group by account_key
 ),
 
 state as (
     select true as is_new, a.account_key as entity, a.platform, a.place, a.household_key, true as is_matchable, cast(null as date) as last_activity_day,
         a.valid_from, a.valid_to, a.export_id
-    from ops.account_as_published as a join entity as e on e.account_key = a.account_key
+    from ops.account_as_published as a join entity as e on e.account_key = a.account_key and a.valid_to > e.since
     union all
     select false, a.account_key, a.platform, a.place, a.household_key, true, null, a.valid_from, a.valid_to, a.export_id
-    from ops.account_as_published as a join entity as e on e.account_key = a.account_key
+    from ops.account_as_published as a join entity as e on e.account_key = a.account_key and a.valid_to > e.since
     where not exists (select from r_account_came as c where (c.account_key, c.valid_from) = (a.account_key, a.valid_from))
     union all
     select false, a.account_key, a.platform, a.place, a.household_key, true, null, a.valid_from, a.valid_to, a.export_id
@@ -644,14 +653,17 @@ def prepare(conn: psycopg.Connection[Any]) -> None:
     catalog.describe(conn, *TABLE, list(_COLUMNS), _TOLD)
 
 
-def remember(conn: psycopg.Connection[Any]) -> bool:
-    """Note which states of accounts that count differ from the release before, and remember those of this one; whether there was one to compare with."""
+def remember(conn: psycopg.Connection[Any], parts: list[str] | None = None) -> bool:
+    """Note which states of accounts that count differ from the release before, and remember those of this one; whether there was one to compare with.
+    ``parts``: predicates over the states that may differ; None: all of them may."""
     known = conn.execute("select exists (select from ops.account_as_published)").fetchone()
-    place = "a.commune_code"
+    place = "t.commune_code"
     if "geography" in {n for n, _, _ in catalog.columns(conn, "core", "fct_account_state")}:
-        place = "case when a.geography = '2021' or a.commune_code like '%:%' then a.commune_code else a.geography || ':' || a.commune_code end"
-    built = f"select account_key, platform, {place} as place, household_key, valid_from, valid_to, export_id from core.fct_account_state as a where is_counting"
-    for name, one, other in (("gone", "table ops.account_as_published", built), ("came", built, "table ops.account_as_published")):
+        place = "case when t.geography = '2021' or t.commune_code like '%:%' then t.commune_code else t.geography || ':' || t.commune_code end"
+    only = "true" if parts is None else " or ".join(f"({part})" for part in parts) or "false"
+    built = f"select account_key, platform, {place} as place, household_key, valid_from, valid_to, export_id from core.fct_account_state as t"
+    built, before = f"{built} where is_counting and ({only})", f"select t.* from ops.account_as_published as t where {only}"
+    for name, one, other in (("gone", before, built), ("came", built, before)):
         conn.execute(f"create temporary table r_account_{name} on commit drop as ({one}) except ({other})")  # type: ignore[arg-type]
     conn.execute("delete from ops.account_as_published as a using r_account_gone as g where (g.account_key, g.valid_from) = (a.account_key, a.valid_from)")
     conn.execute("insert into ops.account_as_published table r_account_came")

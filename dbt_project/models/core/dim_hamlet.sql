@@ -1,5 +1,6 @@
 {# Hamlets of the registers, with the time in which their list is in force. Households are suppressed as in kpi_hamlet_daily, and with them persons, which
    would be a ceiling over them. #}
+{{ config(tags=['registers']) }}
 with judged as (
     select * from {{ hidden_counts(ref('int_hamlets__in_force'), [['place_code', 'as_of'], ['commune_code', 'as_of']], 'hamlet_code', {'households': none}) }} as h
 )

@@ -1,5 +1,5 @@
 {# Households of the registers over time; a surrogate key instead of the household's own code, no personal data. #}
-{{ config(materialized='view') }}
+{{ config(materialized='view', tags=['registers']) }}
 
 select
     {{ pseudonym('household', "h.household_code || '|' || h.commune_code || '|' || cast(h.valid_from as text)") }} as household_version_key,

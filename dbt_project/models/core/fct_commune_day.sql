@@ -1,7 +1,7 @@
 {# The periodic snapshot under the KPIs: list × commune × day × platform, everything that adds up, restated to each list of communes (KPI §1.12): a list
    that is no longer in force is told of for all days, one between two others for its own. Numbers of a place that lies in two units are shared out
    by largest remainder, platform by platform and over all; `is_estimated` says so, `is_district_estimated` where they lie in two districts. What belongs to the commune and to no platform stands under `all`. #}
-{{ config(materialized='incremental', incremental_strategy='append', on_schema_change='fail', pre_hook=["{{ note_units() }}", "{{ forget_unit_days() }}"],
+{{ config(materialized='incremental', incremental_strategy='append', on_schema_change='fail', pre_hook=["{{ note_units() }}", "{{ forget() }}"],
           post_hook="{{ retell_completeness('day_completeness') }}",
           indexes=[{'columns': ['geography', 'commune_code', 'date']}, {'columns': ['date']}]) }}
 
@@ -24,9 +24,10 @@ place_day as (
     select d.*
     from {{ ref('int_place_days') }} as d
     {% if is_incremental() %}
-    where d.date >= {{ day_var('stock_from') }}
-        or (d.date >= (select min(t.first_date) from ops.build_unit as t)
-            and d.place_code in (
+    where d.date >= {{ sum_from() }}
+        and (
+            d.date >= {{ day_var('stock_from') }}
+            or d.place_code in (
                 select m.place_code
                 from {{ ref('int_place_pieces') }} as m
                 join {{ ref('int_pieces') }} as u on u.piece_code = m.piece_code
@@ -111,7 +112,7 @@ estimated as (
             union
             select place_code, valid_from, valid_to from {{ ref('int_teams__by_piece') }}
         ) as r
-        join {{ ref('int_days') }} as d on d.date_day >= r.valid_from and d.date_day < r.valid_to
+        join {{ ref('int_days') }} as d on d.date_day >= r.valid_from and d.date_day < r.valid_to and d.date_day >= {{ lead_from() }}
         where r.place_code in (select place_code from place_unit where is_part)
     ) as s
     join place_unit as u on u.place_code = s.place_code and u.is_part

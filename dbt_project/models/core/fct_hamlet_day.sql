@@ -1,6 +1,6 @@
 {# True counts per hamlet and day, before anything is suppressed: never published. `~` is what its commune has beside its hamlets: households whose
    hamlet is unknown, so that the rows of a commune add up to it on every day; it is there on the days when it is not nothing. #}
-{{ config(materialized='incremental', incremental_strategy='append', on_schema_change='fail', pre_hook="{{ forget_days() }}",
+{{ config(materialized='incremental', incremental_strategy='append', on_schema_change='fail', pre_hook="{{ forget() }}",
           indexes=[{'columns': ['commune_code', 'date']}, {'columns': ['date']}]) }}
 {%- set measures = ['households_with_store', 'households_with_active_store', 'households_with_payment', 'lead_households'] %}
 

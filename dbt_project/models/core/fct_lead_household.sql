@@ -1,4 +1,5 @@
 {# Lead households in force, by their commune's newest list. #}
+{{ config(tags=['registers']) }}
 select
     md5(cast(l.export_id as text) || '|' || cast(l.source_row as text) || '|' || cast(l.valid_from as text)) as lead_household_key,
     {{ place_geography('l.commune_code') }} as geography,

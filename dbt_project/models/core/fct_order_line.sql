@@ -1,5 +1,5 @@
 {# Order lines with the accumulating dates of their order. Incremental: the lines of the orders that this build found again. #}
-{{ config(materialized='incremental', incremental_strategy='append', on_schema_change='fail', pre_hook="{{ forget_orders() }}",
+{{ config(materialized='incremental', incremental_strategy='append', on_schema_change='fail', pre_hook="{{ forget() }}",
           indexes=[{'columns': ['platform', 'order_code']}, {'columns': ['commune_code', 'created_date']}]) }}
 
 with orders as (

@@ -1,5 +1,5 @@
 {# Status events of orders in business time, repeated ones once (EXPORTS §8.5); late ones stand where they belong. #}
-{{ config(materialized='incremental', incremental_strategy='append', on_schema_change='fail', pre_hook="{{ forget_orders() }}",
+{{ config(materialized='incremental', incremental_strategy='append', on_schema_change='fail', pre_hook="{{ forget() }}",
           indexes=[{'columns': ['platform', 'order_code']}]) }}
 
 with ranked as (

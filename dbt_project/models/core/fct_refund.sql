@@ -1,5 +1,5 @@
 {# Refund records, newest state each. #}
-{{ config(materialized='incremental', incremental_strategy='append', on_schema_change='fail', pre_hook="{{ forget_refunds() }}",
+{{ config(materialized='incremental', incremental_strategy='append', on_schema_change='fail', pre_hook="{{ forget() }}",
           indexes=[{'columns': ['platform', 'refund_code']}]) }}
 
 select

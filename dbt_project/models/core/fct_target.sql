@@ -1,4 +1,5 @@
 {# What was decided for which unit (commune, hamlet or cooperative) × indicator × phase × decision, and when it is in force. #}
+{{ config(tags=['registers']) }}
 select
     md5(cast(export_id as text) || '|' || cast(source_row as text) || '|' || indicator || '|' || coalesce(cast(valid_from as text), '')) as target_key,
     geography,

@@ -1,4 +1,5 @@
 {# Members of the community digital teams, without names. #}
+{{ config(tags=['registers']) }}
 select
     md5(cast(m.export_id as text) || '|' || cast(m.source_row as text)) as team_member_key,
     m.geography,

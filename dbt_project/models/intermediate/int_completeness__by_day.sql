@@ -2,30 +2,32 @@
    day; days before a platform's first snapshot, or whose pull came too late to be their state, are rebuilt from dates. #}
 {{ config(materialized='view') }}
 
-with needed (platform, dataset) as (
-    values ('postmart', 'stores'), ('postmart', 'products'), ('postmart', 'orders'), ('postmart', 'refunds'), ('postmart', 'accounts'),
-    ('voso', 'stores'), ('voso', 'products'), ('voso', 'orders'), ('voso', 'refunds'), ('voso', 'accounts')
+with platform (platform) as (
+    values ('postmart'), ('voso')
 ),
 
+-- looked up day by day: who asks for one day reads no other
 arrived as (
-    select
-        e.source as platform, e.business_day as date, count(distinct e.dataset) as datasets, bool_or(e.is_reconstructed) as is_reconstructed
-    from {{ source('ops', 'export') }} as e
-    join needed as n on n.platform = e.source and n.dataset = e.dataset
-    where e.state = 'accepted' and e.unit = ''
-    group by e.source, e.business_day
+    select d.date_day as date, p.platform, a.datasets, a.is_reconstructed
+    from {{ ref('int_days') }} as d
+    cross join platform as p
+    cross join lateral (
+        select count(distinct e.dataset) as datasets, bool_or(e.is_reconstructed) as is_reconstructed
+        from {{ source('ops', 'export') }} as e
+        where e.state = 'accepted' and e.source = p.platform and e.dataset in ('stores', 'products', 'orders', 'refunds', 'accounts')
+            and e.business_day = d.date_day and e.unit = ''
+    ) as a
 ),
 
 day as (
     select
-        d.date_day as date,
-        d.date_day < {{ day_var('first_day') }} as is_before_first,
-        coalesce(p.datasets, 0) = 5 as has_postmart,
-        coalesce(v.datasets, 0) = 5 as has_voso,
-        coalesce(v.is_reconstructed, false) or coalesce(p.is_reconstructed, false) as is_reconstructed
-    from {{ ref('int_days') }} as d
-    left join arrived as p on p.platform = 'postmart' and p.date = d.date_day
-    left join arrived as v on v.platform = 'voso' and v.date = d.date_day
+        date,
+        date < {{ day_var('first_day') }} as is_before_first,
+        bool_or(datasets = 5) filter (where platform = 'postmart') as has_postmart,
+        bool_or(datasets = 5) filter (where platform = 'voso') as has_voso,
+        coalesce(bool_or(is_reconstructed), false) as is_reconstructed
+    from arrived
+    group by date
 )
 
 select

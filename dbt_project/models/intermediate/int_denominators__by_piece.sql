@@ -1,6 +1,6 @@
 {# Households and hamlets per piece of the lists and time, from the R1 in force on it: hamlets go where they are known to lie, what is not known is
    shared out (KPI §1.8, §1.12). #}
-{{ config(indexes=[{'columns': ['piece_code']}]) }}
+{{ config(tags=['registers'], indexes=[{'columns': ['piece_code']}]) }}
 
 with place as (
     select

@@ -1,5 +1,6 @@
 {# Households and hamlets of a unit over time: the newest R1 not later than the day; before the first, the first (KPI §1.8). *By piece* is what
    the KPIs divide by; this is the register as it came. #}
+{{ config(tags=['registers']) }}
 with list as (
     select
         geography,

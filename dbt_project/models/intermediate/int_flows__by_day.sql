@@ -1,5 +1,5 @@
 {# Flow figures per commune, day and platform; only the commune-days that this build touched are summed again. #}
-{{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ forget_cells() }}",
+{{ config(materialized='incremental', incremental_strategy='append', pre_hook=["analyze ops.build_cell", "{{ forget() }}"],
           indexes=[{'columns': ['commune_code', 'date']}]) }}
 
 select
@@ -14,8 +14,10 @@ select
     cast(sum(e.orders_out_of_province) as bigint) as orders_out_of_province,
     cast(sum(e.revenue_gross_vnd) as bigint) as revenue_gross_vnd,
     cast(sum(e.refunds_vnd) as bigint) as refunds_vnd
+{% if is_incremental() -%}
+from {{ source('ops', 'build_cell') }} as c
+cross join lateral (select * from {{ ref('int_effects') }} as x where x.commune_code = c.commune_code and x.date = c.date offset 0) as e
+{%- else -%}
 from {{ ref('int_effects') }} as e
-{% if is_incremental() %}
-where exists (select 1 from {{ source('ops', 'build_cell') }} as c where c.commune_code = e.commune_code and c.date = e.date)
-{% endif %}
+{%- endif %}
 group by e.date, e.commune_code, e.platform

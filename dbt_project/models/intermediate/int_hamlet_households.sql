@@ -1,5 +1,5 @@
 {# The hamlet of each household over time: what R1b says, as the R1 in force knows it. A household without a known hamlet has no row. #}
-{{ config(indexes=[{'columns': ['household_code']}]) }}
+{{ config(tags=['registers'], indexes=[{'columns': ['household_code']}]) }}
 
 select
     h.household_code,

@@ -1,5 +1,6 @@
 {# Per hamlet and R2 in force: whether a team that counts serves it, members and trained members of the teams that serve it, counting or not
    (KPI §1.9, RULINGS 11). A team of two hamlets is both's, so members do not add up to the commune's. What R1 does not know stands under `~`. #}
+{{ config(tags=['registers']) }}
 with member as (
     select split_part(m.commune_code, '>', 1) as unit_code, m.as_of, m.valid_from, m.valid_to, m.team, m.hamlet_raw, m.team_role, m.is_trained
     from {{ ref('int_team_members__in_force') }} as m

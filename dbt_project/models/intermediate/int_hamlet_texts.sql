@@ -1,6 +1,6 @@
 {# What the other registers call a hamlet, with the hamlet of the R1 in force that it means: the whole name first, then the name without its unit word
    where only one fits; `~` where none does, as in a commune without R1. Texts, not rows: a list of 200,000 households names some thousands. #}
-{{ config(indexes=[{'columns': ['commune_code', 'hamlet_text']}]) }}
+{{ config(tags=['registers'], indexes=[{'columns': ['commune_code', 'hamlet_text']}]) }}
 
 with said as (
     select split_part(h.commune_code, '>', 1) as commune_code, h.hamlet_name as hamlet_text from {{ ref('int_households__in_force') }} as h

@@ -1,7 +1,7 @@
 {# Hamlets of the registers (R1), with the time in which their commune's list is in force, in the part where they lie if that is known. `hamlet_code` is the name's comparison form with its unit
    word ("Khối 3" is not "Thôn 3"), `hamlet` the one without; it tells a hamlet only where it is `is_bare_unique`. Where its part of
    a split commune is known, `place_code` is that part. #}
-{{ config(indexes=[{'columns': ['commune_code']}]) }}
+{{ config(tags=['registers'], indexes=[{'columns': ['commune_code']}]) }}
 
 with hamlet as (
     select h.*, parse.plain(h.hamlet_name) as hamlet_code

@@ -1,20 +1,22 @@
 {# Keys that fit exactly one household, and when: rung phone, citizen or name (commune|hamlet|name). A key that fits two fits none. A platform may name
    the commune by another list than the household's: a place is the same commune as every named place that shares ground with it. #}
-{{ config(indexes=[{'columns': ['rung', 'match_key']}]) }}
+{{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ forget_household_keys() }}", indexes=[{'columns': ['rung', 'match_key']}]) }}
+{#- Between two lists of households only the places are new that stores name for the first time. -#}
+{%- set only_named = is_incremental() and not build_scope('is_rematch') %}
 
 with ground as (
     select distinct h.place_code, n.place_code as named_place
     from {{ ref('int_place_pieces') }} as h
     join {{ ref('int_place_pieces') }} as n on n.piece_code = h.piece_code
-    where n.place_code in (select source_commune_code from {{ ref('int_stores__changed') }})
+    where n.place_code in {% if only_named %}{{ newly_named(ref('int_stores__changed')) }}{% else %}(select source_commune_code from {{ ref('int_stores__changed') }}){% endif %}
 ),
 
 key as (
     select 'phone' as rung, phone_key as match_key, household_code, commune_code, as_of, valid_from, valid_to
-    from {{ ref('int_households__in_force') }} where phone_key is not null
+    from {{ ref('int_households__in_force') }} where phone_key is not null {% if only_named %} and false {% endif %}
     union all
     select 'citizen', citizen_id_key, household_code, commune_code, as_of, valid_from, valid_to
-    from {{ ref('int_households__in_force') }} where citizen_id_key is not null
+    from {{ ref('int_households__in_force') }} where citizen_id_key is not null {% if only_named %} and false {% endif %}
     union all
     select 'name', g.named_place || '|' || h.hamlet || '|' || h.head_name_key, h.household_code, h.commune_code, h.as_of, h.valid_from, h.valid_to
     from {{ ref('int_households__in_force') }} as h

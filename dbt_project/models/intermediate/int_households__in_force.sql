@@ -1,6 +1,6 @@
 {# The household list over time: a commune's newest list not later than the day; before its first, the first (RULINGS 12). A household keeps its
    code, and so its identity, when its commune merges or splits. #}
-{{ config(indexes=[{'columns': ['household_code']}]) }}
+{{ config(tags=['registers'], indexes=[{'columns': ['household_code']}]) }}
 
 select
     h.household_code,

@@ -1,6 +1,6 @@
 {# Lead households by the project's own rule (seed lead_rule, versioned by date; KPI §1.9, RULINGS 13): orders and gross revenue by
    first delivery, refunds by completion, over all stores of the household, in the window that ends with the day. #}
-{{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ forget_lead_days() }}",
+{{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ forget() }}",
           indexes=[{'columns': ['commune_code', 'date']}]) }}
 
 with bounds as (
@@ -14,11 +14,10 @@ effect as (
         e.commune_code, e.household_code, e.date,
         sum(e.orders_delivered) as orders,
         sum(e.revenue_gross_vnd - e.refunds_vnd) as net
-    from {{ ref('int_effects') }} as e
-    cross join bounds as b
-    where e.household_code is not null
-        and e.date > b.first_day - (select max(window_days) from {{ ref('lead_rule') }})
-        and e.date <= b.last_day
+    from bounds as b
+    cross join lateral generate_series(b.first_day - (select max(window_days) from {{ ref('lead_rule') }}) + 1, b.last_day, interval '1 day') as d (date_day)
+    -- day by day, so that no other day is read
+    cross join lateral (select * from {{ ref('int_effects') }} as x where x.date = cast(d.date_day as date) and x.household_code is not null offset 0) as e
     group by e.commune_code, e.household_code, e.date
 ),
 

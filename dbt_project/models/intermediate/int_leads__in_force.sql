@@ -1,6 +1,7 @@
 {# Lead households: the newest list, whatever the day; then recognised <= day < withdrawn (RULINGS 12). A list of a unit that a reform made ends those of
    the units it took over, part by part: who is known to live in a part that it covers counts as it says, and whom it names counts by it alone. On such a list a
    household is told of where its household lists say that it lived on the day, so that it keeps its place before the reform. #}
+{{ config(tags=['registers']) }}
 with placed as (
     select
         l.*,

@@ -2,10 +2,12 @@
    created day (RULINGS 4). Only orders chosen for this build are found again. #}
 -- depends_on: {{ ref('int_stores__changed') }}
 {{ config(materialized='incremental', incremental_strategy='append',
-          pre_hook=["{{ choose_orders() }}", "analyze ops.build_order", "{{ note_order_cells() }}", "{{ forget_orders() }}"],
-          post_hook=["{{ note_order_cells() }}"],
-          indexes=[{'columns': ['platform', 'order_code'], 'unique': true}, {'columns': ['commune_code', 'created_day']},
-                   {'columns': ['first_delivered_day']}, {'columns': ['platform', 'store_code']}, {'columns': ['platform', 'order_id']}]) }}
+          pre_hook=["{{ choose_orders() }}", "analyze ops.build_order", "{{ note_order_cells() }}", "{{ forget() }}"],
+          post_hook=["{{ note_order_cells() }}", "{{ indexed('(cancelled_day, commune_code) where cancelled_day is not null') }}",
+                     "{{ indexed('(returned_day, commune_code) where returned_day is not null') }}",
+                     "{{ indexed('(platform, store_code) where store_valid_from is null or store_valid_from > created_day') }}"],
+          indexes=[{'columns': ['platform', 'order_code'], 'unique': true}, {'columns': ['created_day', 'commune_code']},
+                   {'columns': ['first_delivered_day', 'commune_code']}, {'columns': ['platform', 'order_id']}, {'columns': ['platform', 'receiver_province']}]) }}
 
 with orders as (
     select * from {{ ref('int_orders__postmart') }}

@@ -1,6 +1,6 @@
 {# Everything that adds up, per place, day and platform; `all` is over both platforms, with households once. Sums to date run from the kick-off of
    the place's phase and are null before it; bases are the figures at the end of the day before (KPI §1.7, RULINGS 9). #}
-{{ config(materialized='incremental', incremental_strategy='append', on_schema_change='fail', pre_hook="{{ forget_place_days() }}",
+{{ config(materialized='incremental', incremental_strategy='append', on_schema_change='fail', pre_hook="{{ forget() }}",
           indexes=[{'columns': ['place_code', 'date']}, {'columns': ['date']}]) }}
 
 {%- set stock = ['stores', 'stores_of_households', 'stores_unmatched', 'accounts', 'accounts_unmatched', 'products_on_sale'] -%}
@@ -17,8 +17,9 @@ with place as (
     left join (select distinct piece_code, first_district_code from {{ ref('int_pieces') }}) as d on d.piece_code = p.piece_code
     left join {{ ref('campaign_phase') }} as c on c.district_code = d.first_district_code
     where (p.geography = {{ first_list() }} and position('>' in p.place_code) = 0)
-        or exists (select 1 from {{ ref('int_stock__by_day') }} as s where s.commune_code = p.place_code)
-        or exists (select 1 from {{ ref('int_flows__by_day') }} as f where f.commune_code = p.place_code)
+        -- looked up one by one: what is counted of all places would be read whole
+        or (select s.commune_code from {{ ref('int_stock__by_day') }} as s where s.commune_code = p.place_code limit 1) is not null
+        or (select f.commune_code from {{ ref('int_flows__by_day') }} as f where f.commune_code = p.place_code limit 1) is not null
     group by p.place_code
 ),
 
@@ -49,8 +50,10 @@ by_platform as (
     from scope as g
     join {{ ref('int_days') }} as d on d.date_day >= g.first_date
     cross join (values ('postmart'), ('voso'), ('all')) as p (platform)
-    left join {{ ref('int_stock__by_day') }} as s on s.commune_code = g.place_code and s.date = d.date_day and s.platform = p.platform
-    left join {{ ref('int_flows__by_day') }} as f on f.commune_code = g.place_code and f.date = d.date_day and f.platform = p.platform
+    left join {{ ref('int_stock__by_day') }} as s
+        on s.commune_code = g.place_code and s.date = d.date_day and s.platform = p.platform and s.date >= {{ lead_from() }}
+    left join {{ ref('int_flows__by_day') }} as f
+        on f.commune_code = g.place_code and f.date = d.date_day and f.platform = p.platform and f.date >= {{ lead_from() }}
 ),
 
 over_all as (
@@ -86,32 +89,35 @@ before_kick_off as (
     from {{ ref('int_flows__by_day') }} as f
     join scope as g on g.place_code = f.commune_code
     where f.date < g.kick_off
+        -- once told it stands for every day after
+        {% if is_incremental() %}and g.first_date <= g.kick_off and g.kick_off <= {{ day_var('business_date') }}{% endif %}
     group by f.commune_code
-),
-
-told_before as (
-    {% if is_incremental() %}
-    select * from {{ this }} where platform = 'all'
-    {% else %}
-    select s.*{% for m in to_date %}, cast(null as bigint) as {{ m }}_to_date{% endfor %} from summed as s where false
-    {% endif %}
+    {%- if is_incremental() %}
+    union all
+    select g.place_code, t.revenue_base_vnd {{ told_before('g.first_date - 1') }}
+    where g.first_date > g.kick_off
+    {%- endif %}
 ),
 
 base as (
     select s.place_code, s.households_with_store as store_base, s.households_with_payment as payment_base
     from summed as s
     where s.platform = 'all' and s.date = s.kick_off - 1
+    {%- if is_incremental() %}
     union all
-    select g.place_code, t.households_with_store, t.households_with_payment
-    from scope as g
-    join told_before as t on t.place_code = g.place_code and t.date = g.kick_off - 1 and t.date < g.first_date
+    select g.place_code, t.households_with_store, t.households_with_payment {{ told_before('g.kick_off - 1') }}
+    where g.kick_off - 1 < g.first_date and g.kick_off <= {{ day_var('business_date') }}
+    {%- endif %}
 ),
 
 -- what the running sums had come to at the end of the day before
 carried as (
+    {% if is_incremental() -%}
     select g.place_code, {% for m in to_date %}coalesce(t.{{ m }}_to_date, 0) as {{ m }}_to_date{% if not loop.last %}, {% endif %}{% endfor %}
-    from scope as g
-    join told_before as t on t.place_code = g.place_code and t.date = g.first_date - 1
+        {{ told_before('g.first_date - 1') }}
+    {%- else -%}
+    select cast(null as text) as place_code{% for m in to_date %}, cast(null as bigint) as {{ m }}_to_date{% endfor %} where false
+    {%- endif %}
 ),
 
 running as (

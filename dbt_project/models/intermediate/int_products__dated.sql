@@ -3,7 +3,7 @@
    what it does not know any more ends there. Before the first of them a product on sale then was on sale from the day it was posted. #}
 {{ config(materialized='incremental', incremental_strategy='append',
           pre_hook="{{ forget_products(ref('int_products__changed')) }}",
-          indexes=[{'columns': ['platform', 'product_code']}, {'columns': ['platform', 'store_code']}]) }}
+          indexes=[{'columns': ['platform', 'product_code']}, {'columns': ['valid_from']}, {'columns': ['valid_to']}]) }}
 
 with backlog as (
     select max(business_day) as backlog_day
@@ -13,10 +13,12 @@ with backlog as (
 
 shown as (
     select p.*, min(p.authority) over (partition by p.product_code, p.updated_at) as least_authority
-    from {{ ref('stg_voso__products') }} as p
-    {% if is_incremental() %}
-    where not exists (select 1 from {{ this }} as t where t.platform = 'voso' and t.product_code = p.product_code)
-    {% endif %}
+    from {% if is_incremental() %}(
+        select p.*
+        from {{ source('ops', 'build_entity') }} as n
+        cross join lateral (select p.* from {{ ref('stg_voso__products') }} as p where p.product_code = n.code offset 0) as p
+        where n.relation = 'int_products__dated' and n.platform = 'voso'
+    ){% else %}{{ ref('stg_voso__products') }}{% endif %} as p
 ),
 
 pulled as (
@@ -84,22 +86,23 @@ state as (
         c.price_vnd, c.weight_g, c.ocop_stars, c.product_status, c.posted_day,
         c.is_on_sale and c.is_present,
         c.valid_from = (select min(d.first_day) from {{ snapshot_days('products', ['postmart']) }} as d)
-    from {{ ref('int_products__changed') }} as c
-    {% if is_incremental() %}
-    where not exists (select 1 from {{ this }} as t where t.platform = c.platform and t.product_code = c.product_code)
-    {% endif %}
+    from {{ changes_in_scope(ref('int_products__changed'), 'product_code', matched=false) }} as c
+),
+
+dated as (
+    select
+        platform, product_code, valid_from,
+        coalesce(lead(valid_from) over (partition by platform, product_code order by valid_from), {{ forever() }}) as valid_to,
+        export_id, source_row, false as is_rebuilt, is_present, store_code, product_name, category, unit, price_vnd, weight_g, ocop_stars,
+        product_status, posted_day, is_on_sale
+    from state
+    union all
+    select
+        platform, product_code, posted_day, valid_from,
+        export_id, source_row, true, is_present, store_code, product_name, category, unit, price_vnd, weight_g, ocop_stars,
+        product_status, posted_day, is_on_sale
+    from state
+    where is_first and is_on_sale and posted_day < valid_from
 )
 
-select
-    platform, product_code, valid_from,
-    coalesce(lead(valid_from) over (partition by platform, product_code order by valid_from), {{ forever() }}) as valid_to,
-    export_id, source_row, false as is_rebuilt, is_present, store_code, product_name, category, unit, price_vnd, weight_g, ocop_stars,
-    product_status, posted_day, is_on_sale
-from state
-union all
-select
-    platform, product_code, posted_day, valid_from,
-    export_id, source_row, true, is_present, store_code, product_name, category, unit, price_vnd, weight_g, ocop_stars,
-    product_status, posted_day, is_on_sale
-from state
-where is_first and is_on_sale and posted_day < valid_from
+select * from dated where platform = 'voso' or {{ ends_in_scope('valid_to', matched=false) }}

@@ -1,8 +1,8 @@
 {# One row per refund record, its newest state, with its order's commune. A refund whose order is not known yet is kept under 00000. #}
 {{ config(materialized='incremental', incremental_strategy='append',
-          pre_hook=["{{ choose_refunds() }}", "analyze ops.build_refund", "{{ note_refund_cells() }}", "{{ forget_refunds() }}"],
+          pre_hook=["{{ choose_refunds() }}", "analyze ops.build_refund", "{{ note_refund_cells() }}", "{{ forget() }}"],
           post_hook=["{{ note_refund_cells() }}"],
-          indexes=[{'columns': ['platform', 'refund_code'], 'unique': true}, {'columns': ['commune_code', 'completed_day']},
+          indexes=[{'columns': ['platform', 'refund_code'], 'unique': true}, {'columns': ['completed_day', 'commune_code']},
                    {'columns': ['platform', 'order_code']}]) }}
 
 with shown as (

@@ -1,5 +1,6 @@
 {# The same per place: a unit's register is in force on a place as long as on any of its pieces. A table, so that what joins it with a row per household
    knows how few rows it has. #}
+{{ config(tags=['registers']) }}
 select
     f.dataset,
     f.geography,

@@ -1,6 +1,7 @@
 {# Which register is in force on which piece of the lists of communes, and when: of each kind the newest as-of date not later than the day; before the first,
    the first (RULINGS 12). A register of a unit that a reform made ends those of the units it took over. A small table with statistics of its own: what
    joins it holds a row per household. #}
+{{ config(tags=['registers']) }}
 with list as (
     {% for dataset, model in [('hamlets', 'hamlets'), ('households', 'households'), ('teams', 'team_members'), ('leads', 'leads')] %}
     select '{{ dataset }}' as dataset, geography, commune_code, as_of

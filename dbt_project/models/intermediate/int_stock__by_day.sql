@@ -1,6 +1,6 @@
 {# Stock figures per commune, day and platform ('all' for households over both), from stock_from on. Intervals become +1 and -1 events,
    so the cost is that of the intervals, not of intervals times days. #}
-{{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ forget_days() }}",
+{{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ forget() }}",
           indexes=[{'columns': ['commune_code', 'date']}, {'columns': ['date']}]) }}
 
 with bounds as (

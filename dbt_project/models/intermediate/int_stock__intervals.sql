@@ -75,4 +75,4 @@ select 'products_on_sale', s.platform, s.commune_code, greatest(p.valid_from, s.
 from {{ ref('int_products__dated') }} as p
 join store as s
     on s.platform = p.platform and s.store_code = p.store_code and s.valid_from < p.valid_to and p.valid_from < s.valid_to
-where p.is_on_sale and least(p.valid_to, s.valid_to) > {{ day_var('stock_from') }}
+where p.is_on_sale and p.valid_to > {{ day_var('stock_from') }} and s.valid_to > {{ day_var('stock_from') }}

@@ -2,6 +2,7 @@
    the unit, of it the newest decision already made. Intervals of a unit, indicator and phase do not overlap. A hamlet is the one that the R1 in force means
    by the name; without one, and where a newer decision was there before it began, `valid_from` is null: never in force. A decision that says nothing of
    an indicator decides nothing of it. #}
+{{ config(tags=['registers']) }}
 with target as (
     select t.* from {{ ref('int_targets') }} as t
 ),

@@ -1,4 +1,5 @@
 {# Members of the community digital teams over time: the newest R2 not later than the day; before the first, the first (RULINGS 12). #}
+{{ config(tags=['registers']) }}
 select
     m.as_of,
     m.geography,

@@ -1,5 +1,6 @@
 {# Per place and R2 in force: members, trained members, hamlets with a team. A team is what shares commune, hamlet text and decision;
    it counts with a head and at least two trained members besides the head; it may serve several hamlets (KPI §1.9, RULINGS 11). #}
+{{ config(tags=['registers']) }}
 with member as (
     select * from {{ ref('int_team_members__in_force') }}
 ),

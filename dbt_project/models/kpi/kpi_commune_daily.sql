@@ -1,6 +1,6 @@
 {# Every KPI per list, commune and day, restated view (KPI §4, §1.12). Row 00000 holds facts that no commune can be told of. #}
 -- depends_on: {{ ref('fct_day_completeness') }}
-{{ config(materialized='incremental', incremental_strategy='append', on_schema_change='fail', post_hook="{{ retell_completeness() }}", pre_hook="{{ forget_unit_days() }}",
+{{ config(materialized='incremental', incremental_strategy='append', on_schema_change='fail', post_hook="{{ retell_completeness() }}", pre_hook="{{ forget() }}",
           indexes=[{'columns': ['geography', 'commune_code', 'date']}, {'columns': ['date']}]) }}
 
 with scope as (
@@ -11,7 +11,7 @@ over_all as (
     select f.*, f.commune_code <> '00000' as is_commune
     from {{ ref('fct_commune_day') }} as f
     join scope as b on b.geography = f.geography and b.commune_code = f.commune_code and b.first_date <= f.date
-    where f.platform = 'all'
+    where f.platform = 'all' and f.date >= {{ lead_from() }}
 ),
 
 told as (
@@ -21,7 +21,7 @@ told as (
         f.households_with_store + f.households_with_store_both - p.households_with_store as households_with_store_voso
     from over_all as f
     join {{ ref('fct_commune_day') }} as p
-        on p.platform = 'postmart' and p.geography = f.geography and p.commune_code = f.commune_code and p.date = f.date
+        on p.platform = 'postmart' and p.geography = f.geography and p.commune_code = f.commune_code and p.date = f.date and p.date >= {{ lead_from() }}
 ),
 
 -- KPI §1.8: a numerator above its denominator is a failed check; the rate keeps the commune's last good value, marked in rates_held

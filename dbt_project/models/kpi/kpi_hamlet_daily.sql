@@ -1,6 +1,6 @@
 {# KPIs per hamlet and day, small counts suppressed (KPI §4; how and against what: macros/suppression.sql). On the list of communes in which the registers
    arrive. Stores per platform are left out: so few households that hiding them would hide what matters. `~` is what a commune has beside its hamlets. #}
-{{ config(materialized='incremental', incremental_strategy='append', on_schema_change='fail', post_hook="{{ retell_completeness() }}", pre_hook="{{ forget_days() }}",
+{{ config(materialized='incremental', incremental_strategy='append', on_schema_change='fail', post_hook="{{ retell_completeness() }}", pre_hook="{{ forget() }}",
           indexes=[{'columns': ['commune_code', 'hamlet_code', 'date']}, {'columns': ['date']}]) }}
 {%- set within = {'households': none, 'households_with_store': 'households', 'households_with_active_store': 'households_with_store',
     'households_with_payment': 'households', 'lead_households': 'households'} %}

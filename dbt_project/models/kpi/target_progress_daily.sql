@@ -2,10 +2,12 @@
    A unit's own decision in force wins; a hamlet without one inherits its commune's rate and due date; else the campaign's default holds. Districts and the
    province are measured against the default over their sums: no form gives them a decision. Hamlets are read as kpi_hamlet_daily shows them, so that
    nothing here is made of a hidden count. Nothing links a cooperative to households: its targets are told, its value is not known. #}
-{{ config(materialized='incremental', incremental_strategy='append', on_schema_change='fail', pre_hook="{{ forget_days() }}",
+{{ config(materialized='incremental', incremental_strategy='append', on_schema_change='fail', pre_hook="{{ forget() }}",
           indexes=[{'columns': ['level', 'unit_code', 'indicator', 'date']}, {'columns': ['date']}]) }}
 {#- A day looks back 13 days for its line, and 7 for its rank. -#}
 {%- set first_day -%}{% if is_incremental() %}{{ day_var('stock_from') }} - 13{% else %}{{ beginning() }}{% endif %}{%- endset %}
+{#- Said of one table alone, so that no other day is read. -#}
+{%- set days -%}(k.date >= {{ first_day }} or k.date = any(array(select x.kick_off - 1 from phase as x))){%- endset %}
 
 with phase as (
     select district_code, cast(phase as integer) as phase, kick_off, due_on from {{ ref('campaign_phase') }}
@@ -17,28 +19,28 @@ unit_day as (
         k.households, k.hamlets, k.households_with_store, k.households_with_payment, k.lead_households, k.hamlets_with_team, false as suppressed
     from {{ ref('kpi_commune_daily') }} as k
     join phase as p on p.district_code = k.district_code
-    where k.geography = {{ first_list() }} and (k.date >= {{ first_day }} or k.date = p.kick_off - 1)
+    where k.geography = {{ first_list() }} and {{ days }} and (k.date >= {{ first_day }} or k.date = p.kick_off - 1)
     union all
     select
         'hamlet', k.commune_code || '-' || k.hamlet_code, k.hamlet_name, k.commune_code, k.district_code, p.phase, p.kick_off, p.due_on, k.date,
         k.households, 1, k.households_with_store, k.households_with_payment, k.lead_households, k.hamlets_with_team, k.suppressed
     from {{ ref('kpi_hamlet_daily') }} as k
     join phase as p on p.district_code = k.district_code
-    where k.geography = {{ first_list() }} and k.hamlet_code <> '~' and (k.date >= {{ first_day }} or k.date = p.kick_off - 1)
+    where k.geography = {{ first_list() }} and k.hamlet_code <> '~' and {{ days }} and (k.date >= {{ first_day }} or k.date = p.kick_off - 1)
     union all
     select
         'district', k.district_code, k.district_name, null, k.district_code, p.phase, p.kick_off, p.due_on, k.date,
         k.households, k.hamlets, k.households_with_store, k.households_with_payment, k.lead_households, k.hamlets_with_team, false
     from {{ ref('kpi_district_daily') }} as k
     join phase as p on p.district_code = k.district_code
-    where k.geography = {{ first_list() }} and (k.date >= {{ first_day }} or k.date = p.kick_off - 1)
+    where k.geography = {{ first_list() }} and {{ days }} and (k.date >= {{ first_day }} or k.date = p.kick_off - 1)
     union all
     select
         'province', k.province_code, k.province_name, null, null, null, s.kick_off, s.due_on, k.date,
         k.households, k.hamlets, k.households_with_store, k.households_with_payment, k.lead_households, k.hamlets_with_team, false
     from {{ ref('kpi_province_daily') }} as k
     cross join (select min(kick_off) as kick_off, max(due_on) as due_on from phase) as s
-    where k.geography = {{ first_list() }} and (k.date >= {{ first_day }} or k.date = s.kick_off - 1)
+    where k.geography = {{ first_list() }} and {{ days }} and (k.date >= {{ first_day }} or k.date = s.kick_off - 1)
 ),
 
 measured as (

@@ -6,6 +6,7 @@ with hamlets as (
         sum(households_with_active_store) as households_with_active_store, sum(households_with_payment) as households_with_payment,
         sum(lead_households) as lead_households, min(least(households_with_store, households_with_payment, lead_households)) as least_count
     from {{ ref('fct_hamlet_day') }}
+    where date >= {{ tested_from() }}
     group by commune_code, date
 )
 

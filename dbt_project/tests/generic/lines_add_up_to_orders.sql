@@ -6,7 +6,7 @@ with line as (
 )
 
 select o.platform, o.order_code, o.goods_gross_vnd, l.goods, o.seller_discount_vnd, l.discount
-from {{ ref('int_orders') }} as o
+from (select * from {{ get_where_subquery(ref('int_orders')) }}) as o
 left join line as l on l.platform = o.platform and l.order_code = o.order_code
 where l.goods is distinct from o.goods_gross_vnd or (o.goods_gross_vnd > 0 and l.discount is distinct from o.seller_discount_vnd)
 {% endtest %}

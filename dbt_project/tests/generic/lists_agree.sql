@@ -7,7 +7,8 @@
     'payment_base', 'revenue_base_vnd', 'households', 'hamlets', 'hamlets_with_team', 'team_members', 'team_members_trained'] -%}
 with summed as (
     select geography, date, platform{% for m in measures %}, sum({{ m }}) as {{ m }}{% endfor %}
-    from {{ model }}
+    from {{ ref('fct_commune_day') }}
+    where date >= {{ tested_from() }}
     group by geography, date, platform
 )
 

@@ -8,11 +8,11 @@
     'payment_base', 'revenue_base_vnd'] -%}
 with communes as (
     select geography, date, {% for m in measures %}sum({{ m }}) as {{ m }}{% if not loop.last %}, {% endif %}{% endfor %}
-    from {{ model }} group by geography, date
+    from {{ ref('kpi_commune_daily') }} where date >= {{ tested_from() }} group by geography, date
 )
 
 select p.geography, p.date
-from {{ ref('kpi_province_daily') }} as p
+from (select * from {{ ref('kpi_province_daily') }} where date >= {{ tested_from() }}) as p
 full join communes as c on c.geography = p.geography and c.date = p.date
-where {% for m in measures %}p.{{ m }} is distinct from c.{{ m }}{% if not loop.last %} or {% endif %}{% endfor %}
+where ({% for m in measures %}p.{{ m }} is distinct from c.{{ m }}{% if not loop.last %} or {% endif %}{% endfor %})
 {% endtest %}
