@@ -9,7 +9,7 @@
    Before the platform's first snapshot an entity is rebuilt from the day it was approved or identified (RULINGS 10). #}
 {% macro matched_states(changes, code, dataset, counted_from, columns, has_name) -%}
 with change as (
-    select c.* from {{ changes_in_scope(changes, code) }} as c
+    select c.* from {{ changes_in_scope('int_' ~ dataset ~ '__matched', changes, code) }} as c
 ),
 
 first_day as (

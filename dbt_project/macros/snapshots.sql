@@ -121,8 +121,9 @@ where now.state_hash is distinct from before.state_hash
   {{ forget_entities(told) }}
 {%- endmacro %}
 
-{# The change rows from which those states follow: those since stock_from, and of each entity the last one before. `matched`: with households. #}
-{% macro changes_in_scope(changes, code, matched=true) -%}
+{# The change rows from which those states follow: those since stock_from, and of each entity the last one before.
+   `relation`: the table of the states; `matched`: with households. #}
+{% macro changes_in_scope(relation, changes, code, matched=true) -%}
   {% if is_incremental() and not (matched and build_scope('is_rematch')) %}
   (select c.*
      from {{ source('ops', 'build_entity') }} as n
@@ -131,7 +132,7 @@ where now.state_hash is distinct from before.state_hash
         union all
         (select c.* from {{ changes }} as c where c.platform = n.platform and c.{{ code }} = n.code and c.valid_from < {{ day_var('stock_from') }}
           order by c.valid_from desc limit 1)) as c
-    where n.relation = '{{ this.identifier }}')
+    where n.relation = '{{ relation }}')
   {% else %}{{ changes }}{% endif %}
 {%- endmacro %}
 

@@ -328,10 +328,10 @@ def build(dsn: str, first_day: date, *, full_refresh: bool = False, state_dir: P
         arguments = ["build", "--exclude-resource-type", "unit_test", "--no-write-json"]  # nobody reads the artefacts of a build; ops.dbt_result tells
         if scope.full_refresh:
             arguments += ["--full-refresh"]
-        else:  # seeds, what is made from them alone, and views are what the last full build of the same project made them
+        else:  # seeds, what is made from them alone, and views that know no day are what the last full build of the same project made them
             arguments += ["--exclude-resource-type", "seed", "--exclude", "path:models/staging", "tag:static"]
             if not has_registers:  # so are the tables made of registers, on which views stand that fall with them
-                arguments += ["tag:registers", "path:models/intermediate,config.materialized:view"]
+                arguments += ["tag:registers", "tag:standing"]
         result = run_dbt(dsn, arguments, state)
         failures = _keep_results(dsn, result, scope)
         failed = bool(failures) or not result.success

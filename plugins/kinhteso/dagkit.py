@@ -459,16 +459,17 @@ def compare_whole(context: Mapping[str, Any], subject: str) -> list[str]:
 
 
 def whole_verdict(context: Mapping[str, Any]) -> None:
-    """Green only when no task of the run is red and all that was compared is within its limits."""
+    """Green only when no task of the run is red, all that was compared is within its limits, and `bi` is what was built, to the row."""
     from airflow.sdk.exceptions import AirflowFailException
 
-    from kinhteso import reconciling
+    from kinhteso import publishing, reconciling
 
     run = context["dag_run"]
     states = context["ti"].get_task_states(dag_id=run.dag_id, run_ids=[run.run_id]).get(run.run_id, {})
     lines = [f"the task {name} is red: its log says why" for name, state in sorted(states.items()) if state in ("failed", "upstream_failed")]
     with warehouse() as conn:
         lines += reconciling.verdict(conn, run.run_id)
+        lines += publishing.strays(conn)
     if lines:
         raise AirflowFailException("The platforms and the warehouse differ:\n  " + "\n  ".join(lines))
 

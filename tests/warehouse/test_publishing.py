@@ -73,7 +73,9 @@ def test_the_poller_would_see_a_publish_in_pieces(world, warehouse_dsn):
     publishing.publish(warehouse_dsn, building.build(warehouse_dsn, D0))
     with psycopg.connect(warehouse_dsn, autocommit=True) as conn:
         before = conn.execute(SEEN).fetchone()
+        assert publishing.strays(conn) == []
         conn.execute("update bi.kpi_province_daily set orders_placed = orders_placed + 1 where date = %s", [D0])
+        assert [line.split()[0] for line in publishing.strays(conn)] == ["bi.kpi_province_daily"], "what a hand has changed is told"
         mixed = conn.execute(SEEN).fetchone()
     assert mixed != before and mixed[4] != mixed[5]
 

@@ -1,5 +1,5 @@
 {# Every wallet account on every snapshot day. Counting: ACTIVE and identified (KPI §1.3), on pulled snapshots not after the day's end. #}
-{{ config(materialized='view') }}
+{{ config(materialized='view', tags=['standing']) }}
 
 with account as (
     select * from {{ ref('stg_postmart__accounts') }}

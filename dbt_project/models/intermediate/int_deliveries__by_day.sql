@@ -1,5 +1,5 @@
 {# What was expected of each source, dataset and day, and what came of it, from the ledger, the checks and the quarantine: in figures and in words. #}
-{{ config(materialized='view') }}
+{{ config(materialized='view', tags=['standing']) }}
 
 with export as (
     select

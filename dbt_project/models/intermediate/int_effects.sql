@@ -1,6 +1,6 @@
 {# What an order or refund adds to which commune and day (KPI §1.5, §1.6, RULINGS 6): placed and valid on the created day, delivered and
    gross revenue on the day of first delivery, cancelled and returned on theirs, refunds on their completion day. Test orders nowhere. Of one type in every branch, so that each is read by its index. #}
-{{ config(materialized='view') }}
+{{ config(materialized='view', tags=['standing']) }}
 
 select
     platform, commune_code, household_code, created_day as date,

@@ -1,5 +1,5 @@
 {# What both platforms said of the states of the orders that this build found again, each statement as often as it came (EXPORTS §8.5). #}
-{{ config(materialized='view') }}
+{{ config(materialized='view', tags=['standing']) }}
 
 select
     l.platform, l.order_code, l.status_raw, l.status, l.event_at, l.business_day, l.export_id, l.source_row

@@ -1,5 +1,5 @@
 {# Lines of the order states that this build looks at. Postmart has no line id: the line's place in its block is its number (RULINGS 20). #}
-{{ config(materialized='view') }}
+{{ config(materialized='view', tags=['standing']) }}
 
 with postmart as (
     select

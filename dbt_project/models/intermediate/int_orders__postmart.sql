@@ -1,6 +1,6 @@
 {# Postmart orders: of the states that accepted files showed, the one with the latest business time, ties by rank (EXPORTS §8.1);
    a later file never takes back a first delivery, only a corrected file of that day or of the month does (RULINGS 6, 18, EXPORTS §8.4). #}
-{{ config(materialized='view') }}
+{{ config(materialized='view', tags=['standing']) }}
 
 with line as (
     select l.*

@@ -1,6 +1,6 @@
 {# Vỏ Sò orders: the newest state (UPDATED_AT) gives money, lines and two candidates for the status, events give more; the latest
    second wins, ties by rank (RULINGS 26). A carrier code that says "no change" is no candidate. #}
-{{ config(materialized='view') }}
+{{ config(materialized='view', tags=['standing']) }}
 
 with corrected as (
     select

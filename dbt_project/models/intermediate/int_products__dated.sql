@@ -86,7 +86,7 @@ state as (
         c.price_vnd, c.weight_g, c.ocop_stars, c.product_status, c.posted_day,
         c.is_on_sale and c.is_present,
         c.valid_from = (select min(d.first_day) from {{ snapshot_days('products', ['postmart']) }} as d)
-    from {{ changes_in_scope(ref('int_products__changed'), 'product_code', matched=false) }} as c
+    from {{ changes_in_scope('int_products__dated', ref('int_products__changed'), 'product_code', matched=false) }} as c
 ),
 
 dated as (

@@ -1,5 +1,5 @@
 {# Every Postmart product on every snapshot day. #}
-{{ config(materialized='view') }}
+{{ config(materialized='view', tags=['standing']) }}
 
 select
     p.platform,

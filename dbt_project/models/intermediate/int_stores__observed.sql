@@ -1,6 +1,6 @@
 {# Every store of both platforms on every snapshot day, made alike. Counting: KPI §1.3; a pulled snapshot shows the moment of the
    pull, so what was approved after its day does not count yet, and a late pull counts only what its dates prove (RULINGS 16). #}
-{{ config(materialized='view') }}
+{{ config(materialized='view', tags=['standing']) }}
 
 with store as (
     select * from {{ ref('stg_postmart__stores') }}

@@ -1,5 +1,5 @@
 {# The rows of R3, one per indicator that a decision may set. #}
-{{ config(materialized='view') }}
+{{ config(materialized='view', tags=['standing']) }}
 
 select
     t.geography,
