@@ -10,6 +10,7 @@ DOC = """
 ## What
 Holds Vỏ Sò's bulk at the end of day D and its re-read of 45 days, and the monthly file of Postmart that is due by then, against what counts in
 the warehouse, key by key. Differences are counted, listed and mended from the better source: the later time wins, of one time the whole state.
+In the end all of `bi` is held against what was built: a daily release compares only what its build can have moved.
 
 ## In and out
 In: connections `voso` and `postmart`. Out: the landing, `raw`, the ledger (exports with unit `bulk`, `reread`, `month`, which never stand for a day),
@@ -21,7 +22,8 @@ yet, or a file that has not come, is asked for again until 09:00, by reschedulin
 
 ## If it fails
 A red `land` says what the source said; a refused login is never tried again by itself. A red `verdict` with green tasks: differences above the limits
-of `expectations/reconciliation.yml` (Q14 0.1 %, Q18 none). They are mended already; ask the platform why. Runbook: `reconciliation-differs`.
+of `expectations/reconciliation.yml` (Q14 0.1 %, Q18 none). They are mended already; ask the platform why. A line on a
+table of `bi`: a release has missed rows, the next one mends them; tell the data platform team. Runbook: `reconciliation-differs`.
 
 ## How to re-run
 Clear the red task, or trigger with `{"business_day": "YYYY-MM-DD"}`, or `make reconcile DATE=…`: by hand all of it is compared. Twice changes nothing.

@@ -24,6 +24,10 @@ from kinhteso.building import BUILD_LOCK, FORGET_SCOPE, BuildScope
 LOCK_SECONDS = 90
 
 
+#: In ops.build_moved: any row of any table.
+ANY = "*"
+
+
 class PublishBlocked(RuntimeError):
     """Somebody holds a table of `bi` that has to be made again; the last release stands."""
 
@@ -235,9 +239,10 @@ def _prepare(conn: psycopg.Connection[Any]) -> set[str]:
 def _parts(conn: psycopg.Connection[Any], scope: BuildScope) -> dict[str, list[str]] | None:
     """Of each relation that was built since the last release, predicates over the rows that may have moved; None where that may be any row."""
     since = "build_id > coalesce((select max(build_id) from ops.build where state = 'published' and build_id < %(build)s), 0) and build_id <= %(build)s"
-    rows = conn.execute(f"select relation, predicate from ops.build_moved where {since} group by 1, 2 order by 1, 2", {"build": scope.build_id}).fetchall()
+    query = f"select relation, predicate from ops.build_moved where relation = '{ANY}' or {since} group by 1, 2 order by 1, 2"
+    rows = conn.execute(query, {"build": scope.build_id}).fetchall()  # type: ignore[arg-type]
     whole = conn.execute(f"select bool_or(is_full_refresh) from ops.build where {since}", {"build": scope.build_id}).fetchone()
-    if not rows or whole is None or whole[0] is not False:
+    if not rows or rows[0][0] == ANY or whole is None or whole[0] is not False:
         return None
     parts: dict[str, list[str]] = {}
     for relation, predicate in rows:
@@ -316,7 +321,7 @@ def _copied(conn: psycopg.Connection[Any], table: Published, cols: sql.Composabl
 def strays(conn: psycopg.Connection[Any]) -> list[str]:
     """One line per table of `bi` that is not what was built, with the number of rows: what a release has missed, or a hand has changed. All of each table is
     compared, however long its history. Empty where all is well, and where a build waits for its release or deliveries are yet to be told
-    (`data_status_daily` follows the ledger). Mended by ``publish(…, whole=True)`` or a full build.
+    (`data_status_daily` follows the ledger). Where it is not, the next release compares all and mends it.
     """
     found = []
     with conn.transaction():
@@ -335,7 +340,9 @@ def strays(conn: psycopg.Connection[Any]) -> list[str]:
             ).format(t=sql.Identifier("bi", table.name), s=sql.Identifier(table.schema, table.name), same=same, equal=equal)
             differ, lack = conn.execute(query).fetchone() or (0, 0)
             if differ or lack:
-                found.append(f"bi.{table.name} is not what was built: {differ} rows are otherwise or too many, {lack} are not there")
+                found.append(f"bi.{table.name} is not what was built: {differ} rows are otherwise or too many, {lack} are not there; the next release mends it")
+        if found:
+            conn.execute("insert into ops.build_moved (build_id, relation, predicate) values (0, %s, 'true')", (ANY,))
     return found
 
 
@@ -352,15 +359,15 @@ def _what_changed(conn: psycopg.Connection[Any], scope: BuildScope, changed: dic
     return f"Nhận: {came}. Dòng thay đổi: {rows or '0'}."
 
 
-def publish(dsn: str, scope: BuildScope, *, lock_seconds: int = LOCK_SECONDS, whole: bool = False) -> Release:
-    """Publish what ``scope`` built, in one transaction, and close its changes. ``whole``: compare all rows, not those alone that may have moved.
+def publish(dsn: str, scope: BuildScope, *, lock_seconds: int = LOCK_SECONDS) -> Release:
+    """Publish what ``scope`` built, in one transaction, and close its changes.
 
     Returns the release; when no table of `bi` differs from what was built and a release exists, that one stands. Raises NotBuilt when another
     build has begun since, PublishBlocked when a reader holds a table for longer than ``lock_seconds`` that has to be made again (F104).
     """
     try:
         with mishaps.told(but=psycopg.errors.LockNotAvailable):
-            return mishaps.again_when_in_the_way(lambda: _publish(dsn, scope, lock_seconds, whole))
+            return mishaps.again_when_in_the_way(lambda: _publish(dsn, scope, lock_seconds))
     except psycopg.errors.LockNotAvailable as error:
         raise PublishBlocked(
             f"Release of build {scope.build_id} ({scope.business_date}) was not published: a table of bi has new columns and somebody has held it for more "
@@ -394,7 +401,7 @@ def _is_standing(conn: psycopg.Connection[Any], scope: BuildScope) -> None:
         )
 
 
-def _publish(dsn: str, scope: BuildScope, lock_seconds: int, whole: bool) -> Release:
+def _publish(dsn: str, scope: BuildScope, lock_seconds: int) -> Release:
     with psycopg.connect(dsn) as conn:
         conn.execute("set local client_min_messages = warning")
         conn.execute("select pg_advisory_xact_lock(%s)", (BUILD_LOCK,))
@@ -408,7 +415,7 @@ def _publish(dsn: str, scope: BuildScope, lock_seconds: int, whole: bool) -> Rel
         row = conn.execute("select coalesce(max(release_id), 0) + 1 from ops.release").fetchone()  # the lock above keeps others out
         assert row is not None
         release_id = row[0]
-        parts = None if whole else _parts(conn, scope)
+        parts = _parts(conn, scope)
         moved = {table.name: None if parts is None or not table.told_by else parts.get(table.told_by, []) for table in TABLES}
         changed = {table.name: _apply(conn, table, release_id, remade=table.name in remade, parts=moved[table.name]) for table in TABLES}
         _keyed(conn)

@@ -176,7 +176,7 @@ def test_a_dataset_that_comes_late_without_a_row_makes_its_day_full(warehouse_ds
         conn.execute("delete from ops.build_moved where relation = 'kpi.kpi_district_daily' and predicate like '%%business_day%%'")
         assert publishing.publish(warehouse_dsn, scope).is_new
         assert [line.split()[0] for line in publishing.strays(conn)] == ["bi.kpi_district_daily"], "what a scope does not say is missed, and found by the audit"
-        assert publishing.publish(warehouse_dsn, scope, whole=True).is_new and publishing.strays(conn) == []
+        assert publishing.publish(warehouse_dsn, scope).is_new and publishing.strays(conn) == []
         assert sorted(conn.execute(told, {"day": late}).fetchall()) == [("commune", "FULL"), ("district", "FULL"), ("province", "FULL")]
         piecewise = {table: digest(conn, table, key) for table, key in COMPARED.items()}
         release(warehouse_dsn, full=True)
