@@ -33,6 +33,7 @@ PASSES: dict[tuple[str, str], str] = {
     ("int_orders", "voso_orders"): "likewise",
     ("int_refunds", "postmart_refunds"): "likewise",
     ("int_refunds", "voso_refunds"): "likewise",
+    ("int_products__dated", "voso_products"): "likewise",
 }
 _SCOPE = frozenset({"change", "build", "build_order", "build_refund", "build_cell", "build_unit", "build_entity"})
 
