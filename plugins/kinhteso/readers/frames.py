@@ -84,7 +84,7 @@ def mapped(column: pl.Series, pattern: str, change: Callable[[str], str | None])
     at = column.str.contains(pattern).arg_true()
     if at.is_empty():
         return column
-    return column.scatter(at, each(column.gather(at), change))
+    return column.clone().scatter(at, each(column.gather(at), change))  # scatter writes into the column it is called on
 
 
 def each(column: pl.Series, change: Callable[[str], str | None]) -> pl.Series:
