@@ -31,7 +31,7 @@ def draw(results: dict[str, Any], to: Path) -> None:
     axes.barh(range(len(ratios)), [v - 1 for v in values], left=1, height=0.62, color=colours)
     axes.set_xscale("log")
     low, high = min([0.5, *values]), max([2.0, *values])
-    axes.set_xlim(low / 1.3, high * 5)
+    axes.set_xlim(low / 1.3, high * 15)
     axes.axvline(1, color=LINE, linewidth=1)
     for n, (ratio, value) in enumerate(zip(ratios, values, strict=True)):
         unit = " s" if ratio["of"] == "time" else " ×"
